@@ -1,0 +1,73 @@
+/**
+ * Every limit of the system, with its unit in its name. Nothing that a client, a peer or the store
+ * can make grow is without one. What an operator may change is in `config/` and defaults to these.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Pages of one epoch that clients wrote together; a larger transaction is `too_large`. */
+export const EPOCH_BYTES_MAX = 64 * MIB;
+/** One object of a chain, whatever wrote it: the largest single PUT that S3 takes. */
+export const OBJECT_BYTES_MAX = 5 * KIB * MIB;
+/** Requests that one group commit takes from the queue. */
+export const BATCH_REQUESTS_MAX = 16_384;
+/** Statement text and parameters that one group commit takes from the queue. */
+export const BATCH_BYTES_MAX = 32 * MIB;
+/** Time for which a batch accepts further requests while it executes. */
+export const BATCH_EXECUTE_MS_MAX = 1_000;
+/** Requests that wait at one database before the next gets `busy`. */
+export const QUEUE_REQUESTS_MAX = 65_536;
+/** Bytes of requests that wait at one database before the next gets `busy`. */
+export const QUEUE_BYTES_MAX = 256 * MIB;
+/** Durable epochs that wait for the image's readers before writes get `busy`. */
+export const UNAPPLIED_BYTES_MAX = 512 * MIB;
+
+/** Body of `execute` and `query`. Holds the largest blob that fits an epoch, in base64. */
+export const BODY_BYTES_MAX = 96 * MIB;
+export const STATEMENTS_MAX = 1_000;
+export const STATEMENT_BYTES_MAX = 1 * MIB;
+export const PARAMETERS_MAX = 32_766;
+/** Result of one `query` or one `execute`, encoded. */
+export const RESULT_BYTES_MAX = 64 * MIB;
+/** Answer of a request with an idempotency key that is kept word for word. */
+export const KEPT_ANSWER_BYTES_MAX = 64 * KIB;
+export const IDEMPOTENCY_KEY_BYTES_MAX = 256;
+/** How long an answer is kept for its idempotency key. */
+export const KEPT_ANSWER_MS = 24 * 3600 * 1000;
+
+export const READ_TIMEOUT_MS = 30_000;
+export const WRITE_TIMEOUT_MS = 5_000;
+export const TIMEOUT_MS_MAX = 300_000;
+
+/** Child processes that execute reads at the same time. */
+export const READERS_MAX = 8;
+/** Reads that wait for a reader before the next gets `busy`. */
+export const READS_WAITING_MAX = 65_536;
+/** Memory of a child above which its statement is ended. */
+export const CHILD_BYTES_MAX = 1024 * MIB;
+/** How long a child without work lives. */
+export const CHILD_IDLE_MS = 60_000;
+/** How long an epoch waits for readers before they are cancelled. */
+export const REPLICATION_CONFLICT_MS = 5_000;
+/** How long new reads queue behind a waiting epoch. */
+export const READ_GATE_MS = 20;
+
+/** One attempt at a request to the store. */
+export const STORE_ATTEMPT_MS = 5_000;
+export const STORE_ATTEMPTS_MAX = 6;
+export const STORE_BACKOFF_MS_MIN = 25;
+export const STORE_BACKOFF_MS_MAX = 2_000;
+/** Keys of one delete request, as S3 has it. */
+export const REMOVE_KEYS_MAX = 1_000;
+/** Objects fetched at the same time when a database is opened. */
+export const FETCHES_MAX = 16;
+/** A clock further from the store's than this deletes nothing. */
+export const CLOCK_SKEW_MS_MAX = 5 * 60 * 1000;
+
+/** A chain since its snapshot is never snapshotted below this size for its size alone. */
+export const SNAPSHOT_CHAIN_BYTES_MIN = 16 * MIB;
+export const SNAPSHOT_AGE_MS_MAX = 24 * 3600 * 1000;
+
+/** Work done on the event loop without giving others a turn. */
+export const SLICE_MS_MAX = 5;

@@ -1,0 +1,39 @@
+/**
+ * The port of the image: the pages of a database as of one durable epoch, in a memory-backed file
+ * that reader processes open. `database/image-file.ts` implements it.
+ */
+import type { DecodedEpoch } from "../epoch/epoch.ts";
+
+export interface Image {
+  readonly path: string;
+  readonly pageSize: number;
+  /** The newest epoch in it, and that epoch's facts. */
+  readonly head: ImageHead;
+  /**
+   * Writes one epoch, in order (`header.minEpoch` − 1 ≤ head < `header.maxEpoch`), under SQLite's
+   * exclusive lock, and checks the database checksum (I6). Calls queue. Long ones work in slices.
+   * Rejects with `corrupt` when the checksum differs; the image is then unusable and must be rebuilt.
+   */
+  apply(epoch: DecodedEpoch): Promise<void>;
+  /** Bytes of pages given to `apply` and not yet written. */
+  readonly waitingBytes: number;
+  /** Resolves when head ≥ epoch; rejects with `unavailable` at the deadline (monotonic ms). */
+  reached(epoch: number, deadlineMs: number): Promise<void>;
+  /**
+   * Copies the image as of one epoch into a new file, in slices, while epochs go on (the old bytes
+   * of a page that changes are kept), and compares every page with its hash (I6, the scrub).
+   */
+  copy(path: string): Promise<ImageHead>;
+  /** Closes the file and removes it. */
+  close(): Promise<void>;
+}
+
+export interface ImageHead {
+  readonly epoch: number;
+  /** Pages. */
+  readonly commit: number;
+  readonly databaseChecksum: bigint;
+  /** File checksum of the level-0 epoch: the next one's link. */
+  readonly fileChecksum: bigint;
+  readonly timestampMs: number;
+}

@@ -1,0 +1,97 @@
+/** What the HTTP routes need of a node. `server/` provides it; route tests provide their own. */
+import type { Parameters, ReadRequest, WriteRequest } from "../database/statement.ts";
+
+export interface HeadgateNode {
+  readonly id: string;
+  readonly databases: Databases;
+  status(): Promise<ClusterStatus>;
+  ready(): Readiness;
+  /** Prometheus text. */
+  metrics(): string;
+  /** Newest durable epoch of `system` that this node knows, for the `headgate-epoch` header. */
+  systemEpoch(): number;
+}
+
+export interface Databases {
+  list(): Promise<readonly DatabaseInfo[]>;
+  create(name: string, options: { readonly pageSize?: number }): Promise<DatabaseInfo>;
+  inspect(name: string): Promise<DatabaseInfo>;
+  drop(name: string): Promise<{ readonly epoch: number }>;
+  /** Resolves when durable. The answer is complete JSON text, `epoch` included. */
+  execute(name: string, request: WriteRequest): Promise<TextAnswer>;
+  query(name: string, request: QueryRequest): Promise<QueryAnswer>;
+  /** A standard SQLite file of that moment; the caller calls `done` when it has been sent. */
+  export(name: string, at: Moment): Promise<ExportedFile>;
+  rollback(name: string, at: Moment): Promise<{ readonly epoch: number }>;
+}
+
+export interface QueryRequest extends ReadRequest {
+  readonly params?: Parameters;
+  readonly level: "local" | "session" | "linearizable";
+  /** With `session`: answer only from this epoch on. */
+  readonly minEpoch?: number;
+}
+
+export interface TextAnswer {
+  readonly text: string;
+  readonly epoch: number;
+}
+
+/** Small results are text; larger ones a spool file that the caller sends and then calls `done`. */
+export type QueryAnswer = TextAnswer | SpooledAnswer;
+
+export interface SpooledAnswer extends ExportedFile {}
+
+export interface ExportedFile {
+  readonly path: string;
+  readonly size: number;
+  readonly epoch: number;
+  done(): void;
+}
+
+/** Now, the end of an epoch, or the newest epoch at or before a time (ms since 1970). */
+export type Moment = { readonly epoch: number } | { readonly timeMs: number } | "now";
+
+export interface DatabaseInfo {
+  readonly name: string;
+  readonly page_size: number;
+  /** Newest epoch in this node's image, and newest known to be durable. */
+  readonly head: number;
+  readonly tip: number;
+  readonly size_bytes: number;
+  readonly owner: string | null;
+  readonly created_at: string;
+  /** The newest snapshot's epoch; 0 when there is none. */
+  readonly snapshot: number;
+}
+
+export interface ClusterStatus {
+  readonly cluster: string;
+  readonly leader: { readonly id: string; readonly address: string } | null;
+  readonly term: number;
+  readonly epoch: number;
+  readonly nodes: readonly NodeStatus[];
+  readonly breaker: { readonly state: "closed" | "open" | "half_open"; readonly reason?: string };
+  readonly price_month_usd: number;
+}
+
+export interface NodeStatus {
+  readonly id: string;
+  readonly address: string;
+  readonly roles: readonly string[];
+  readonly state: string;
+  readonly zone: string;
+  readonly version: string;
+  readonly head: number;
+  readonly lag: number;
+  readonly last_heard_ms: number;
+}
+
+export interface Readiness {
+  readonly ready: boolean;
+  readonly role: string;
+  readonly head: number;
+  readonly store: string;
+  readonly state: string;
+  readonly reasons: readonly string[];
+}
