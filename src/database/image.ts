@@ -2,7 +2,8 @@
  * The port of the image: the pages of a database as of one durable epoch, in a memory-backed file
  * that reader processes open. `database/image-file.ts` implements it.
  */
-import type { DecodedEpoch } from "../epoch/epoch.ts";
+import type { Database } from "bun:sqlite";
+import type { DecodedEpoch, Page } from "../epoch/epoch.ts";
 
 export interface Image {
   readonly path: string;
@@ -24,6 +25,12 @@ export interface Image {
    * of a page that changes are kept), and compares every page with its hash (I6, the scrub).
    */
   copy(path: string): Promise<ImageHead>;
+  /**
+   * Calls `read` with a connection of this process, between two epochs. For the machinery's own
+   * small reads and for programs that embed us; SQL from the network goes to reader processes.
+   * `read` must not write, keep the handle, or return a promise.
+   */
+  read<T>(read: (database: Database) => T): Promise<T>;
   /** Closes the file and removes it. */
   close(): Promise<void>;
 }
@@ -36,4 +43,19 @@ export interface ImageHead {
   /** File checksum of the level-0 epoch: the next one's link. */
   readonly fileChecksum: bigint;
   readonly timestampMs: number;
+}
+
+/** A new image that is being filled: nobody reads it before `finish`. */
+export interface ImageBuilder {
+  /**
+   * Pages of one object, in any number of calls; later calls win. Pages above `commit` that earlier
+   * calls wrote are dropped.
+   */
+  write(pages: readonly Page[], commit: number): Promise<void>;
+  /** Rejects with `corrupt` unless the content has this head's checksum and size. */
+  finish(head: ImageHead): Promise<Image>;
+  /** The same check, but the result is just the SQLite file at `path`: for exports. */
+  finishFile(head: ImageHead): Promise<void>;
+  /** Gives up and removes the file. */
+  abandon(): Promise<void>;
 }
