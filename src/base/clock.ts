@@ -9,6 +9,8 @@ export interface Clock {
   monotonicMs(): number;
   /** Resolves after `ms`. Rejects with the signal's reason when it is aborted first. */
   sleep(ms: number, signal?: AbortSignal): Promise<void>;
+  /** Resolves after everything else that is ready has had a turn of the event loop. */
+  turn(): Promise<void>;
   /** Calls `callback` after `ms`, unless the returned function is called first. */
   after(ms: number, callback: () => void): () => void;
 }
@@ -29,6 +31,7 @@ export const systemClock: Clock = {
       }, ms);
       signal?.addEventListener("abort", onAbort, { once: true });
     }),
+  turn: () => new Promise((resolve) => setImmediate(resolve)),
   after: (ms, callback) => {
     const timer = setTimeout(callback, ms);
     return () => clearTimeout(timer);
