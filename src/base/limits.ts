@@ -14,6 +14,11 @@ export const OBJECT_BYTES_MAX = 5 * KIB * MIB;
 export const BATCH_REQUESTS_MAX = 16_384;
 /** Statement text and parameters that one group commit takes from the queue. */
 export const BATCH_BYTES_MAX = 32 * MIB;
+/** Requests given to the workspace ahead of its answers, and the time they should take. */
+export const FEED_REQUESTS_MAX = 1_024;
+export const FEED_MS = 20;
+/** How often pending writes are held against their deadlines. */
+export const DEADLINE_LOOK_MS = 25;
 /** Time for which a batch accepts further requests while it executes. */
 export const BATCH_EXECUTE_MS_MAX = 1_000;
 /** Requests that wait at one database before the next gets `busy`. */

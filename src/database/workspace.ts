@@ -22,6 +22,12 @@ export interface Workspace {
   settled(): Promise<void>;
 
   /**
+   * Sets who is told at once when a request was ended at its deadline or a limit: that answer
+   * depends on nothing that has to become durable. The request is in the next `take`'s answers too.
+   */
+  onEnded(listener: (id: number, failure: AnswerFailure) => void): void;
+
+  /**
    * Waits until the batch has executed, commits it, and encodes what it changed as epoch
    * `after + 1`, where `after` is the last epoch that was taken (or the one it was made from).
    * Rejects only if the workspace cannot go on; then it must be closed and made anew.
