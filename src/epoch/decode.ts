@@ -6,7 +6,6 @@
  * Pages are decoded as the bytes come, so whoever streams gets pages before the checksum is known,
  * and uses none of them for good before `finish` has answered.
  */
-import { assert } from "../base/assert.ts";
 import { isFailure } from "../base/failure.ts";
 import { Crc64 } from "./crc64.ts";
 import { FRAME_FLAG_SIZE, FRAME_HEADER_BYTES, pageAfter, PAGES_END_BYTES } from "./encode.ts";
@@ -22,14 +21,18 @@ import {
 import { BLOCK_BYTES_MAX, compressedBytesMax, decompressBlock } from "./lz4.ts";
 import { PageIndex } from "./page-index.ts";
 
+/** What is known of an object when all of it was decoded and is right. */
+export interface FinishedEpoch {
+  readonly header: EpochHeader;
+  /** The next epoch's link, if this is one of level 0. */
+  readonly fileChecksum: bigint;
+}
+
 /** Decodes a whole object; `what` names it in failures. Throws `corrupt`. */
 export function decodeEpoch(bytes: Uint8Array, what: string): DecodedEpoch {
   const decoder = new EpochDecoder(what);
   const pages = decoder.push(bytes);
-  const fileChecksum = decoder.finish();
-  const { header } = decoder;
-  assert(header !== null, "a finished decoder has a header");
-  return { header, pages, fileChecksum };
+  return { ...decoder.finish(), pages };
 }
 
 /** The part that the next bytes belong to. */
@@ -82,14 +85,14 @@ export class EpochDecoder {
     }
   }
 
-  /** The file checksum of an object that is complete and right. Throws `corrupt` otherwise. */
-  finish(): bigint {
+  /** Ends the object. Throws `corrupt` unless it is complete and right. */
+  finish(): FinishedEpoch {
     if (this.#failure !== null) throw this.#failure;
-    if (this.#part !== "end") {
+    if (this.#part !== "end" || this.#header === null) {
       const end = this.#offset + this.#pendingSize + this.#indexAt;
       throw this.#failure = corrupt(this.#what, end, `it ends within the ${this.#part}`);
     }
-    return this.#fileChecksum;
+    return { header: this.#header, fileChecksum: this.#fileChecksum };
   }
 
   #push(chunk: Uint8Array): Page[] {
