@@ -6,16 +6,24 @@ import type { Database } from "bun:sqlite";
 import type { DecodedEpoch, Page } from "../epoch/epoch.ts";
 
 export interface Image {
+  /**
+   * For other processes. In this one nobody may open it: closing any descriptor of a file drops the
+   * locks that SQLite holds on it through others (POSIX).
+   */
   readonly path: string;
   readonly pageSize: number;
   /** The newest epoch in it, and that epoch's facts. */
   readonly head: ImageHead;
+  /** Whom reads of other processes ask before they begin and tell when they have ended. */
+  readonly gate: ReadGate;
   /**
    * Writes one epoch, in order (`header.minEpoch` − 1 ≤ head < `header.maxEpoch`), under SQLite's
    * exclusive lock, and checks the database checksum (I6). Calls queue. Long ones work in slices.
    * Rejects with `corrupt` when the checksum differs; the image is then unusable and must be rebuilt.
+   * The link is checked too where an epoch is one of level 0; `level` is 0 when absent and the
+   * object holds one epoch, else 1.
    */
-  apply(epoch: DecodedEpoch): Promise<void>;
+  apply(epoch: DecodedEpoch, level?: number): Promise<void>;
   /** Bytes of pages given to `apply` and not yet written. */
   readonly waitingBytes: number;
   /** Resolves when head ≥ epoch; rejects with `unavailable` at the deadline (monotonic ms). */
@@ -26,9 +34,14 @@ export interface Image {
    */
   copy(path: string): Promise<ImageHead>;
   /**
+   * Compares the pages that one slice of time allows with their hashes (I6), going on where the last
+   * call stopped. Rejects with `corrupt`, naming the page.
+   */
+  scrubSlice(): Promise<ScrubProgress>;
+  /**
    * Calls `read` with a connection of this process, between two epochs. For the machinery's own
    * small reads and for programs that embed us; SQL from the network goes to reader processes.
-   * `read` must not write, keep the handle, or return a promise.
+   * `read` must not write, keep the handle, or return a promise. Integers come as numbers.
    */
   read<T>(read: (database: Database) => T): Promise<T>;
   /** Closes the file and removes it. */
@@ -43,6 +56,28 @@ export interface ImageHead {
   /** File checksum of the level-0 epoch: the next one's link. */
   readonly fileChecksum: bigint;
   readonly timestampMs: number;
+}
+
+/** A read of another process, as the gate sees it. */
+export interface GatedRead {
+  /** It may take SQLite's shared lock now. Called once. */
+  begin(): void;
+  /** It is in the way of replication and must end; `leave` follows when it has. */
+  cancel(): void;
+}
+
+export interface ReadGate {
+  /** Calls `begin` at once or later. */
+  enter(read: GatedRead): void;
+  /** The read has ended, or gives up before it has begun. */
+  leave(read: GatedRead): void;
+}
+
+export interface ScrubProgress {
+  /** Pages compared since the beginning of the database. */
+  readonly pages: number;
+  /** True when this slice reached the end; the next begins anew. */
+  readonly done: boolean;
 }
 
 /** A new image that is being filled: nobody reads it before `finish`. */
