@@ -76,3 +76,23 @@ export const SNAPSHOT_AGE_MS_MAX = 24 * 3600 * 1000;
 
 /** Work done on the event loop without giving others a turn. */
 export const SLICE_MS_MAX = 5;
+/** Pieces in which a large object is fetched, and how many of them are on their way. */
+export const FETCH_PIECE_BYTES = 4 * MIB;
+export const FETCH_PIECES_MAX = 4;
+/** Encoded bytes that are decoded without giving others a turn: about a millisecond's work. */
+export const SLICE_BYTES = 256 * KIB;
+/** Encoded bytes that a join fetches ahead of decoding, and how often it plans anew. */
+export const JOIN_BYTES_AHEAD_MAX = 32 * MIB;
+export const JOIN_ATTEMPTS_MAX = 5;
+/** How often a follower without a link looks for the next epoch. */
+export const POLL_MS_MIN = 1_000;
+export const POLL_MS_MAX = 10_000;
+/** How long a claim may take to be prepared, a large workspace included. */
+export const CLAIM_TIMEOUT_MS = 60_000;
+
+/** Time for the body of a request to arrive. */
+export const BODY_TIMEOUT_MS = 60_000;
+/** An answer in a file up to this size is read into memory before it is sent. */
+export const SPOOL_BYTES_READ_MAX = 1 * MIB;
+/** How long a server that stops lets running requests finish. */
+export const STOP_TIMEOUT_MS = 30_000;

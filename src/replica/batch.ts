@@ -1,0 +1,96 @@
+/**
+ * The requests that one epoch answers. They are held until the epoch's outcome is certain (I3);
+ * only a deadline answers one before, with `uncertain` (I7).
+ */
+import { Failure } from "../base/failure.ts";
+import type { Answer, AnswerFailure } from "../database/workspace.ts";
+import { type PendingWrite, reject, resolve } from "./write-queue.ts";
+
+export class Batch {
+  readonly #database: string;
+  readonly #requests = new Map<number, PendingWrite>();
+  #answers: readonly Answer[] = [];
+  #bytes = 0;
+
+  constructor(database: string) {
+    this.#database = database;
+  }
+
+  get size(): number {
+    return this.#requests.size;
+  }
+
+  /** Bytes of all requests that were ever in it. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  add(requests: readonly PendingWrite[]): void {
+    for (const pending of requests) {
+      this.#requests.set(pending.id, pending);
+      this.#bytes += pending.bytes;
+    }
+  }
+
+  /** Keeps the answers for the day of the outcome; returns the requests that were put off, in order. */
+  executed(answers: readonly Answer[], putOff: readonly number[]): PendingWrite[] {
+    this.#answers = answers;
+    const later: PendingWrite[] = [];
+    for (const id of putOff) {
+      const pending = this.#requests.get(id);
+      if (pending) later.push(pending);
+      this.#requests.delete(id);
+    }
+    return later;
+  }
+
+  /** The batch is durable (or proved to have changed nothing) at `epoch`. */
+  answer(epoch: number): void {
+    for (const answer of this.#answers) {
+      const pending = this.#requests.get(answer.id);
+      this.#requests.delete(answer.id);
+      if (!pending) continue;
+      if (answer.kind === "failed") reject(pending, failureOf(answer.failure));
+      else if (answer.kind === "replayed") resolve(pending, { text: answer.answer, epoch });
+      else resolve(pending, { text: `{${answer.result},"epoch":${epoch}}`, epoch });
+    }
+    this.refuse(
+      new Failure("uncertain", `A write to ${this.#database} was executed without an answer`),
+    );
+  }
+
+  /** Nothing of the batch is durable, or nobody knows: all get the same failure. */
+  refuse(failure: Failure): void {
+    for (const pending of this.#requests.values()) reject(pending, failure);
+    this.#requests.clear();
+  }
+
+  /** Answers those whose deadline passed before `nowMs`. Their effects may yet become durable. */
+  expire(nowMs: number): void {
+    for (const pending of this.#requests.values()) {
+      if (pending.answered || pending.request.deadlineMs > nowMs) continue;
+      reject(
+        pending,
+        new Failure(
+          "uncertain",
+          `The write to ${this.#database} reached its deadline before its outcome was known; ` +
+            "only an idempotency key makes it safe to send again",
+        ),
+      );
+    }
+  }
+
+  /** Answers one request at once with a failure that does not depend on what the database holds. */
+  ended(id: number, failure: AnswerFailure): void {
+    const pending = this.#requests.get(id);
+    if (pending) reject(pending, failureOf(failure));
+  }
+}
+
+function failureOf(failure: AnswerFailure): Failure {
+  return new Failure(
+    failure.kind,
+    failure.message,
+    failure.details === undefined ? {} : { details: failure.details },
+  );
+}

@@ -1,0 +1,66 @@
+/**
+ * Following through the store: the next epoch by its number, checked by link and applied in order
+ * (I9). A wrong link or checksum means that the image must be rebuilt, never that an epoch is
+ * skipped.
+ */
+import { Failure } from "../base/failure.ts";
+import type { Image } from "../database/image.ts";
+import type { EpochKind } from "../epoch/epoch.ts";
+import { type Chain, epochKey, listLevel, SNAPSHOT_LEVEL } from "./chain.ts";
+import { decodeSliced } from "./fetch.ts";
+import { hex } from "./join.ts";
+import type { Parts } from "./parts.ts";
+
+export interface Followed {
+  /** Epochs applied, and bytes of their objects. */
+  readonly epochs: number;
+  readonly bytes: number;
+  readonly lastKind: EpochKind | null;
+}
+
+/**
+ * Applies everything that the store holds after the image's head. Rejects with `corrupt` when an
+ * object does not follow from the image; the image is then rebuilt.
+ */
+export async function catchUp(parts: Parts, chain: Chain, image: Image): Promise<Followed> {
+  let epochs = 0;
+  let bytes = 0;
+  let lastKind: EpochKind | null = null;
+  while (true) {
+    const head = image.head;
+    const key = epochKey(chain, head.epoch + 1);
+    const stored = await chain.store.get(key);
+    if (stored === null) return { epochs, bytes, lastKind };
+    const epoch = await decodeSliced(stored.bytes, key, parts.clock);
+    if (epoch.header.minEpoch !== head.epoch + 1 || epoch.header.maxEpoch !== head.epoch + 1) {
+      throw new Failure(
+        "corrupt",
+        `Cannot apply ${key}: it holds another epoch than its name says`,
+      );
+    }
+    if (epoch.header.link !== head.fileChecksum) {
+      throw new Failure(
+        "corrupt",
+        `Cannot apply ${key}: its link is ${hex(epoch.header.link)}, the image's last epoch has ` +
+          `checksum ${hex(head.fileChecksum)}`,
+      );
+    }
+    if (epoch.header.kind === "claim") await checkNotPruned(chain, head.epoch + 1);
+    await image.apply(epoch);
+    epochs++;
+    bytes += stored.bytes.byteLength;
+    lastKind = epoch.header.kind;
+  }
+}
+
+/** A claim below a snapshot's end lies on a pruned part: what comes between is not to be had. */
+async function checkNotPruned(chain: Chain, claim: number): Promise<void> {
+  const snapshots = await listLevel(chain, SNAPSHOT_LEVEL);
+  const above = snapshots.find(({ max }) => max > claim);
+  if (above) {
+    throw new Failure(
+      "corrupt",
+      `Cannot apply the claim ${claim} of ${chain.name}: the snapshot ${above.key} ends after it`,
+    );
+  }
+}
