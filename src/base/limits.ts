@@ -96,3 +96,18 @@ export const BODY_TIMEOUT_MS = 60_000;
 export const SPOOL_BYTES_READ_MAX = 1 * MIB;
 /** How long a server that stops lets running requests finish. */
 export const STOP_TIMEOUT_MS = 30_000;
+
+/** Log of a workspace above which it is copied into the database between two batches. */
+export const WORKSPACE_CHECKPOINT_BYTES = 8 * MIB;
+/** Log that one batch may write; pages that change often are in it often. */
+export const WORKSPACE_LOG_BYTES_MAX = 4 * EPOCH_BYTES_MAX;
+/** How often a working writer is held against its deadlines and limits. */
+export const WRITER_LOOK_MS = 100;
+/** What a request may still run when it reached the writer at its deadline, through no fault of its own. */
+export const WRITER_GRACE_MS = 500;
+/** Prepared statements that a child keeps. */
+export const PREPARED_STATEMENTS_MAX = 512;
+/** Bytes that cross between processes inside a message; more goes through a file. */
+export const MESSAGE_BYTES_MAX = 64 * KIB;
+/** Deaths of a writer that nothing explains, in a row, before its workspace is given up. */
+export const WRITER_DEATHS_MAX = 3;
