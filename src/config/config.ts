@@ -1,5 +1,6 @@
 /** File, then environment, then flags → one frozen `Config`, or a `Failure` that says what is wrong. */
 import { Failure } from "../base/failure.ts";
+import type { StoreSettings } from "../store/url.ts";
 import { isLoopback } from "./address.ts";
 import { problemLines, readAs } from "./problems.ts";
 import { type ConfigOutput, configSchema } from "./schema.ts";
@@ -22,25 +23,11 @@ export type Config = Frozen<
   Omit<ConfigOutput, "auth" | "storage"> & {
     readonly auth: { readonly required: boolean };
     readonly storage: {
-      readonly primary_backend: StoreBackend;
+      readonly primary_backend: StoreSettings;
       readonly simulate_latency_ms: number;
     };
   }
 >;
-
-/** Where the cluster's bytes are. */
-export type StoreBackend =
-  | { readonly type: "filesystem"; readonly path: string; readonly prefix?: string }
-  | {
-    readonly type: "s3";
-    readonly bucket: string;
-    readonly prefix?: string;
-    readonly region?: string;
-    readonly endpoint?: string;
-    readonly access_key?: string;
-    readonly secret_key?: string;
-    readonly path_style?: boolean;
-  };
 
 export interface ConfigSources {
   readonly file?: ConfigFile;
@@ -48,7 +35,7 @@ export interface ConfigSources {
   /** A store given as a whole, as by `--store`: it replaces all of the file's but its secrets. */
   readonly store?: {
     readonly origin: string;
-    readonly settings: Readonly<Record<string, unknown>>;
+    readonly settings: StoreSettings;
   };
   readonly flags: readonly Setting[];
 }
@@ -80,7 +67,7 @@ export function loadConfig(sources: ConfigSources): Config {
   return freeze({
     ...rest,
     auth: { required: auth.required ?? !isLoopback(rest.listen) },
-    storage: { ...storage, primary_backend: defined(storage.primary_backend) as StoreBackend },
+    storage: { ...storage, primary_backend: defined(storage.primary_backend) as StoreSettings },
   });
 }
 
@@ -95,13 +82,13 @@ function put(settings: Settings, setting: Setting): void {
 function replaceStore(
   settings: Settings,
   origin: string,
-  store: Readonly<Record<string, unknown>>,
+  store: StoreSettings,
 ): void {
   const before = storeOf(settings);
   for (const key of Object.keys(isTree(before) ? before : {})) {
     settings.origins.delete([...STORE, key].join("."));
   }
-  const kept = isTree(before) && store["type"] === "s3"
+  const kept = isTree(before) && store.type === "s3"
     ? { access_key: before["access_key"], secret_key: before["secret_key"] }
     : {};
   applySetting(settings, { origin, path: STORE, value: defined({ ...kept, ...store }) });

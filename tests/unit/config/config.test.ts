@@ -72,10 +72,10 @@ describe("a config", () => {
   test("takes a store given as a whole in place of the file's, keeping only its keys", () => {
     const text = "storage:\n  primary_backend: { type: s3, bucket: a, prefix: p/, access_key: k, " +
       "secret_key: s }\n";
-    const store = { origin: "--store", settings: { type: "s3", bucket: "b" } };
+    const store = { origin: "--store", settings: { type: "s3", bucket: "b" } } as const;
     expect(load(text, { store }).storage.primary_backend)
       .toEqual({ type: "s3", bucket: "b", access_key: "k", secret_key: "s" });
-    const folder = { origin: "--store", settings: { type: "filesystem", path: "/x" } };
+    const folder = { origin: "--store", settings: { type: "filesystem", path: "/x" } } as const;
     expect(load(text, { store: folder }).storage.primary_backend)
       .toEqual({ type: "filesystem", path: "/x" });
   });

@@ -1,0 +1,115 @@
+/** Every route of the public port: a request → a call of the node → an answer. */
+import { type Context, Hono } from "hono";
+import { Failure } from "../base/failure.ts";
+import { checkDatabaseName } from "../epoch/name.ts";
+import { failureAnswer, fileAnswer, jsonAnswer, pathOf, wrongMethod } from "./answer.ts";
+import { BodyReader } from "./body.ts";
+import { matchSql, SqlHandler } from "./fast.ts";
+import type { HeadgateNode } from "./node.ts";
+import { HTTP_LIMITS, type HttpOptions, type HttpParts } from "./parts.ts";
+import {
+  databaseName,
+  parseCreate,
+  parseMoment,
+  parseRollback,
+  writableDatabase,
+} from "./requests.ts";
+
+export interface HttpApp {
+  /** Never rejects. */
+  fetch(request: Request): Promise<Response>;
+}
+
+export function createApp(node: HeadgateNode, options: HttpOptions): HttpApp {
+  const parts: HttpParts = {
+    node,
+    clock: options.clock,
+    log: options.log,
+    limits: { ...HTTP_LIMITS, ...options.limits },
+    onBug: options.onBug ?? (() => {}),
+  };
+  const bodies = new BodyReader(parts);
+  const sql = new SqlHandler(parts, bodies);
+  const app = new Hono();
+  statusRoutes(app, parts);
+  databaseRoutes(app, parts, bodies);
+  for (const action of ["execute", "query"] as const) {
+    const path = `/v1/databases/:name/${action}`;
+    app.post(path, (c) => sql.answer({ action, database: c.req.param("name") ?? "" }, c.req.raw));
+    app.all(path, (c) => wrongMethod(parts, c.req.raw, "POST"));
+  }
+  app.notFound((c) => {
+    const what = `${c.req.method} ${pathOf(c.req.raw)}`;
+    return failureAnswer(parts, new Failure("missing", `There is no ${what}`), c.req.raw);
+  });
+  app.onError((error, c) => failureAnswer(parts, error, c.req.raw));
+  return {
+    fetch: async (request) => {
+      if (request.method === "POST") {
+        const route = matchSql(request.url);
+        if (route !== null) return sql.answer(route, request);
+      }
+      return await app.fetch(request);
+    },
+  };
+}
+
+function statusRoutes(app: Hono, parts: HttpParts): void {
+  const { node } = parts;
+  app.get("/health/live", () => jsonAnswer(parts, { live: true }));
+  app.get("/health/ready", () => {
+    const readiness = node.ready();
+    return jsonAnswer(parts, readiness, { status: readiness.ready ? 200 : 503 });
+  });
+  app.get("/metrics", () => {
+    const type = "text/plain; version=0.0.4; charset=utf-8";
+    const headers = { "headgate-epoch": `${node.systemEpoch()}`, "headgate-node": node.id };
+    return new Response(node.metrics(), { headers: { "content-type": type, ...headers } });
+  });
+  app.get("/v1/cluster", async () => jsonAnswer(parts, await node.status()));
+  for (const path of ["/health/live", "/health/ready", "/metrics", "/v1/cluster"]) {
+    app.all(path, (c) => wrongMethod(parts, c.req.raw, "GET, HEAD"));
+  }
+}
+
+function databaseRoutes(app: Hono, parts: HttpParts, bodies: BodyReader): void {
+  const { databases } = parts.node;
+  const path = "/v1/databases";
+  app.get(path, async () => jsonAnswer(parts, { databases: await databases.list() }));
+  app.post(path, async (c) => {
+    const { name, ...create } = parseCreate(await bodies.json(c.req.raw));
+    checkDatabaseName(name);
+    const info = await databases.create(name, create);
+    return jsonAnswer(parts, info, { status: 201, headers: { location: `${path}/${name}` } });
+  });
+  app.all(path, (c) => wrongMethod(parts, c.req.raw, "GET, HEAD, POST"));
+
+  const one = `${path}/:name`;
+  app.get(one, async (c) => jsonAnswer(parts, await databases.inspect(name(c, databaseName))));
+  app.delete(one, async (c) => jsonAnswer(parts, await databases.drop(name(c, writableDatabase))));
+  app.all(one, (c) => wrongMethod(parts, c.req.raw, "GET, HEAD, DELETE"));
+
+  app.post(`${one}/rollback`, async (c) => {
+    const database = name(c, writableDatabase);
+    const moment = parseRollback(await bodies.json(c.req.raw));
+    return jsonAnswer(parts, await databases.rollback(database, moment));
+  });
+  app.all(`${one}/rollback`, (c) => wrongMethod(parts, c.req.raw, "POST"));
+
+  app.get(`${one}/export`, async (c) => {
+    // Hono answers HEAD by GET; nobody wants a database built to be thrown away.
+    if (c.req.raw.method === "HEAD") return wrongMethod(parts, c.req.raw, "GET");
+    const database = name(c, databaseName);
+    const moment = parseMoment(new URL(c.req.url).searchParams);
+    const file = await databases.export(database, moment);
+    return fileAnswer(parts, file, {
+      "content-type": "application/vnd.sqlite3",
+      "content-disposition": `attachment; filename="${database}-${file.epoch}.db"`,
+    });
+  });
+  app.all(`${one}/export`, (c) => wrongMethod(parts, c.req.raw, "GET"));
+}
+
+function name(c: Context, check: (name: string) => string): string {
+  return check(c.req.param("name") ?? "");
+}

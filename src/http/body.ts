@@ -1,0 +1,129 @@
+/**
+ * The body of a request → JSON, with a limit on its bytes and on the time it takes to arrive. The
+ * server below would answer a body over its own limit without a word, so ours is checked first.
+ */
+import { Failure } from "../base/failure.ts";
+import { findJsonError } from "./json-position.ts";
+import type { HttpParts } from "./parts.ts";
+
+/** How often the bodies that are still arriving are looked at. */
+const SWEEP_MS = 1_000;
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+export class BodyReader {
+  readonly #parts: HttpParts;
+  /** One timer for all: a timer a request would cost more than the rest of its reading. */
+  readonly #arriving = new Set<Arriving>();
+  #stopSweeping: (() => void) | null = null;
+
+  constructor(parts: HttpParts) {
+    this.#parts = parts;
+  }
+
+  /** Throws `invalid` (type, encoding, syntax, time) or `too_large`. */
+  async json(request: Request): Promise<unknown> {
+    const type = request.headers.get("content-type");
+    // A browser sends any other type to us from a foreign page without asking first.
+    if (type !== "application/json" && !/^application\/json\s*(;|$)/i.test(type ?? "")) {
+      throw new Failure(
+        "invalid",
+        `Cannot read the body: its content-type is ${type ?? "missing"}; send application/json`,
+      );
+    }
+    const bytes = await this.#bytes(request);
+    let text: string;
+    try {
+      text = decoder.decode(bytes);
+    } catch (cause) {
+      throw new Failure("invalid", "Cannot read the body: it is not UTF-8", { cause });
+    }
+    try {
+      return JSON.parse(text);
+    } catch (cause) {
+      const found = findJsonError(text);
+      const where = found === null
+        ? "nested too deeply"
+        : `${found.reason} at line ${found.line}, column ${found.column}`;
+      throw new Failure("invalid", `Cannot read the body: it is not JSON: ${where}`, { cause });
+    }
+  }
+
+  #bytes(request: Request): Promise<Uint8Array> {
+    const { bodyBytesMax, bodyTimeoutMs } = this.#parts.limits;
+    const length = request.headers.get("content-length");
+    if (length !== null && Number(length) > bodyBytesMax) {
+      // Nobody waits for the rest.
+      void request.body?.cancel().catch(() => {});
+      return Promise.reject(tooLarge(bodyBytesMax));
+    }
+    const reading = length === null ? readCounted(request, bodyBytesMax) : request.bytes();
+    return new Promise((resolve, reject) => {
+      const arriving: Arriving = {
+        giveUpMs: this.#parts.clock.monotonicMs() + bodyTimeoutMs,
+        giveUp: () => {
+          reject(
+            new Failure("invalid", `Cannot read the body: it took more than ${bodyTimeoutMs} ms`),
+          );
+        },
+      };
+      this.#watch(arriving);
+      reading.then((bytes) => {
+        this.#arriving.delete(arriving);
+        resolve(bytes);
+      }, (cause) => {
+        this.#arriving.delete(arriving);
+        reject(
+          cause instanceof Failure
+            ? cause
+            : new Failure("invalid", "Cannot read the body: it ended too early", { cause }),
+        );
+      });
+    });
+  }
+
+  #watch(arriving: Arriving): void {
+    this.#arriving.add(arriving);
+    this.#stopSweeping ??= this.#parts.clock.after(SWEEP_MS, () => this.#sweep());
+  }
+
+  /** Runs again only while something is arriving. */
+  #sweep(): void {
+    this.#stopSweeping = null;
+    const nowMs = this.#parts.clock.monotonicMs();
+    for (const arriving of this.#arriving) {
+      if (arriving.giveUpMs > nowMs) continue;
+      this.#arriving.delete(arriving);
+      arriving.giveUp();
+    }
+    if (this.#arriving.size > 0) {
+      this.#stopSweeping = this.#parts.clock.after(SWEEP_MS, () => this.#sweep());
+    }
+  }
+}
+
+interface Arriving {
+  readonly giveUpMs: number;
+  giveUp(): void;
+}
+
+/** Reads a body of unknown length, and no further than the limit. */
+async function readCounted(request: Request, bytesMax: number): Promise<Uint8Array> {
+  if (request.body === null) return new Uint8Array();
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body) {
+    size += chunk.byteLength;
+    if (size > bytesMax) throw tooLarge(bytesMax);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size);
+}
+
+function tooLarge(bytesMax: number): Failure {
+  return new Failure(
+    "too_large",
+    `Cannot read the body: it is larger than the ${bytesMax} bytes that are allowed`,
+    { details: { limit_bytes: bytesMax } },
+  );
+}

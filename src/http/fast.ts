@@ -1,0 +1,92 @@
+/**
+ * The hot path: `execute` and `query` are matched here, before Hono, and answered by plain code.
+ */
+import { failureAnswer, fileAnswer, JSON_TYPE, NDJSON_TYPE, textAnswer } from "./answer.ts";
+import type { BodyReader } from "./body.ts";
+import type { HttpParts } from "./parts.ts";
+import {
+  databaseName,
+  idempotencyKey,
+  parseExecute,
+  parseQuery,
+  writableDatabase,
+} from "./requests.ts";
+
+export interface SqlRoute {
+  readonly action: "execute" | "query";
+  readonly database: string;
+}
+
+const PREFIX = "/v1/databases/";
+
+/** Who asks while nobody has to say so. */
+const ANONYMOUS = "anonymous";
+
+/** Null for anything but the plain spelling of the two paths; Hono takes the rest. */
+export function matchSql(url: string): SqlRoute | null {
+  // "http://" is the shortest that can stand before the host.
+  const start = url.indexOf("/", 8);
+  if (!url.startsWith(PREFIX, start)) return null;
+  const slash = url.indexOf("/", start + PREFIX.length);
+  if (slash < 0) return null;
+  const action = url.endsWith("/execute") ? "execute" : url.endsWith("/query") ? "query" : null;
+  if (action === null || slash !== url.length - action.length - 1) return null;
+  return { action, database: url.slice(start + PREFIX.length, slash) };
+}
+
+export class SqlHandler {
+  readonly #parts: HttpParts;
+  readonly #bodies: BodyReader;
+
+  constructor(parts: HttpParts, bodies: BodyReader) {
+    this.#parts = parts;
+    this.#bodies = bodies;
+  }
+
+  async answer(route: SqlRoute, request: Request): Promise<Response> {
+    try {
+      return route.action === "execute"
+        ? await this.#execute(route.database, request)
+        : await this.#query(route.database, request);
+    } catch (error) {
+      return failureAnswer(this.#parts, error, request);
+    }
+  }
+
+  async #execute(database: string, request: Request): Promise<Response> {
+    const { node, clock, limits } = this.#parts;
+    const arrivedMs = clock.monotonicMs();
+    writableDatabase(database);
+    const body = parseExecute(await this.#bodies.json(request));
+    const key = idempotencyKey(request.headers.get("idempotency-key"), body.idempotencyKey);
+    const answer = await node.databases.execute(database, {
+      statements: body.statements,
+      subject: ANONYMOUS,
+      deadlineMs: arrivedMs + (body.timeoutMs ?? limits.writeTimeoutMs),
+      ...(key === undefined ? {} : { idempotencyKey: key }),
+    });
+    return textAnswer(this.#parts, answer.text, answer.epoch);
+  }
+
+  async #query(database: string, request: Request): Promise<Response> {
+    const { node, clock, limits } = this.#parts;
+    const arrivedMs = clock.monotonicMs();
+    databaseName(database);
+    const { timeoutMs, ...body } = parseQuery(await this.#bodies.json(request));
+    const byLine = wantsLines(request.headers.get("accept"));
+    const answer = await node.databases.query(database, {
+      ...body,
+      deadlineMs: arrivedMs + (timeoutMs ?? limits.readTimeoutMs),
+      byLine,
+      resultBytesMax: limits.resultBytesMax,
+    });
+    const type = byLine ? NDJSON_TYPE : JSON_TYPE;
+    if ("text" in answer) return textAnswer(this.#parts, answer.text, answer.epoch, type);
+    return await fileAnswer(this.#parts, answer, { "content-type": type });
+  }
+}
+
+function wantsLines(accept: string | null): boolean {
+  return accept !== null && accept.length >= NDJSON_TYPE.length &&
+    accept.toLowerCase().includes(NDJSON_TYPE);
+}
