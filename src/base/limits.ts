@@ -60,6 +60,12 @@ export const READ_GATE_MS = 20;
 
 /** One attempt at a request to the store. */
 export const STORE_ATTEMPT_MS = 5_000;
+/** A store that is slower than this (4 MiB a second) with the bytes of a request has failed. */
+export const STORE_BYTES_PER_MS_MIN = 4 * KIB;
+/** A connection to the store that is not made by then was never made. */
+export const STORE_CONNECT_MS = 2_000;
+/** Connections to the store at the same time; further requests wait. */
+export const STORE_SOCKETS_MAX = 128;
 export const STORE_ATTEMPTS_MAX = 6;
 export const STORE_BACKOFF_MS_MIN = 25;
 export const STORE_BACKOFF_MS_MAX = 2_000;
@@ -111,3 +117,11 @@ export const PREPARED_STATEMENTS_MAX = 512;
 export const MESSAGE_BYTES_MAX = 64 * KIB;
 /** Deaths of a writer that nothing explains, in a row, before its workspace is given up. */
 export const WRITER_DEATHS_MAX = 3;
+/** Free room below which /dev/shm is not taken for images by itself. */
+export const MEMORY_DIR_BYTES_MIN = 256 * MIB;
+/** Databases that are opened at the same time, and time a request waits for its database to open. */
+export const OPENING_MAX = 4;
+/** How long a probe of another node's address may take. */
+export const PROBE_ADDRESS_MS = 1_000;
+/** Machinery's own statements, such as a new row of `system`. */
+export const MACHINERY_TIMEOUT_MS = 30_000;

@@ -56,7 +56,10 @@ export interface Store {
 
 export interface RequestOptions {
   readonly signal?: AbortSignal;
-  /** Deadline of this attempt; `STORE_ATTEMPT_MS` when absent. */
+  /**
+   * Deadline of this attempt; when absent `STORE_ATTEMPT_MS` plus the time that its bytes take at
+   * `STORE_BYTES_PER_MS_MIN`.
+   */
   readonly timeoutMs?: number;
 }
 
