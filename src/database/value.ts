@@ -35,7 +35,7 @@ export function sqlValue(value: JsonValue, name: string): SqlValue {
 /** True for `{real}` with a whole value within ±(2^53 − 1), "1.0" for one. */
 export function isWholeReal(value: JsonValue): value is { readonly real: string } {
   if (typeof value !== "object" || value === null || !("real" in value)) return false;
-  if (typeof value.real !== "string" || !REAL.test(value.real)) return false;
+  if (Object.keys(value).length !== 1 || !REAL.test(value.real)) return false;
   const real = Number(value.real);
   return Number.isSafeInteger(real) && !Object.is(real, -0);
 }
