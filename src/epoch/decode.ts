@@ -21,6 +21,9 @@ import {
 import { BLOCK_BYTES_MAX, compressedBytesMax, decompressBlock } from "./lz4.ts";
 import { PageIndex } from "./page-index.ts";
 
+/** The first 100 bytes alone tell the kind, and the last 16 the link of the next epoch. */
+export { decodeHeader, decodeTrailer, HEADER_BYTES, TRAILER_BYTES } from "./header.ts";
+
 /** What is known of an object when all of it was decoded and is right. */
 export interface FinishedEpoch {
   readonly header: EpochHeader;

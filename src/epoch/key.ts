@@ -5,7 +5,7 @@
  * in a directory they are plain numbers below `ltx/`. So each database folder is a replica URL.
  */
 import { assert } from "../base/assert.ts";
-import { isDatabaseName } from "./name.ts";
+import { isDatabaseName, isNodeName } from "./name.ts";
 
 /** How the kind of store at hand lays out the levels of a chain. */
 export type Layout = "s3" | "filesystem";
@@ -71,7 +71,7 @@ export function parseObjectKey(layout: Layout, key: string): ObjectName | null {
 
 /** A node's own file. */
 export function brokerKey(nodeId: string): string {
-  assert(isDatabaseName(nodeId), `a node named ${JSON.stringify(nodeId)}`);
+  assert(isNodeName(nodeId), `a node named ${JSON.stringify(nodeId)}`);
   return `${BROKERS_PREFIX}${nodeId}.json`;
 }
 
@@ -79,7 +79,7 @@ export function brokerKey(nodeId: string): string {
 export function parseBrokerKey(key: string): string | null {
   if (!key.startsWith(BROKERS_PREFIX) || !key.endsWith(".json")) return null;
   const nodeId = key.slice(BROKERS_PREFIX.length, -".json".length);
-  return isDatabaseName(nodeId) ? nodeId : null;
+  return isNodeName(nodeId) ? nodeId : null;
 }
 
 const S3_KEY = /^databases\/([^/]+)\/000([0-9])\/([0-9a-f]{16})-([0-9a-f]{16})\.ltx$/;

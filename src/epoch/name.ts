@@ -17,6 +17,10 @@ export function isDatabaseName(name: string): boolean {
   return name.length <= NAME_BYTES_MAX && SHAPE.test(name);
 }
 
+export function isNodeName(id: string): boolean {
+  return id.length <= NAME_BYTES_MAX && SHAPE.test(id);
+}
+
 /** A database name that a client chose. Throws `invalid` for a wrong or reserved one. */
 export function checkDatabaseName(name: string): void {
   checkShape("database", name, NAME_BYTES_MAX);

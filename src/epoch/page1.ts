@@ -42,7 +42,8 @@ export function stampPage1(bytes: Uint8Array, stamp: Page1Stamp): Uint8Array {
   assert(isPageSize(bytes.length), `page 1 of ${bytes.length} bytes`);
   assert(Number.isSafeInteger(epoch) && epoch >= 1, `epoch ${epoch}`);
   assert(commit >= 1 && commit <= 0xffff_ffff, `commit ${commit}`);
-  const copy = bytes.slice();
+  // Not `slice`: a Buffer's is no copy.
+  const copy = new Uint8Array(bytes);
   const view = new DataView(copy.buffer);
   copy[18] = 1;
   copy[19] = 1;
