@@ -77,7 +77,7 @@ export function writeDecimal(into: Uint8Array, offset: number, value: number): n
   let rest = value;
   for (let place = end - 1; place >= offset; place--) {
     const next = Math.floor(rest / 10);
-    into[place] = 48 + rest - next * 10;
+    into[place] = 48 + (rest - next * 10);
     rest = next;
   }
   return end;

@@ -1,0 +1,95 @@
+/**
+ * `headgate bench`: loads a node, or anything that serves our API, and says what came back: rate,
+ * latencies, failures, and whether every row that was acknowledged can be read.
+ */
+import { type Clock, systemClock } from "../../base/clock.ts";
+import { describe, type FailureKind, isFailure } from "../../base/failure.ts";
+import { runLoad } from "./load.ts";
+import { BENCH_HELP, type BenchOptions, parseBenchOptions } from "./options.ts";
+import { countWrites, prepareReads, prepareWrites } from "./prepare.ts";
+import { type BenchReport, reportOf, rowsAreWrong, textOf } from "./report.ts";
+import type { LoadResult } from "./tally.ts";
+import { readsWorkload, writesWorkload } from "./workload.ts";
+
+/** What the command takes from the process it runs in. */
+export interface BenchWorld {
+  readonly clock: Clock;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** CPU time of this process so far. */
+  readonly cpuMs: () => number;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+}
+
+const processWorld: BenchWorld = {
+  clock: systemClock,
+  environment: process.env,
+  cpuMs: () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  },
+  out: (text) => void process.stdout.write(text),
+  err: (text) => void process.stderr.write(text),
+};
+
+const EXIT_CODE: Readonly<Partial<Record<FailureKind, number>>> = {
+  invalid: 2,
+  unavailable: 3,
+  elsewhere: 3,
+  busy: 3,
+};
+
+/**
+ * `args` are those after `bench`. Resolves with the exit code: 0 done, 1 a request failed or a row
+ * is missing, 2 wrong usage, 3 nobody there.
+ */
+export async function runBench(
+  args: readonly string[],
+  world: BenchWorld = processWorld,
+): Promise<number> {
+  try {
+    const options = parseBenchOptions(args, world.environment);
+    if (options === null) {
+      world.out(BENCH_HELP);
+      return 0;
+    }
+    const report = await bench(options, world);
+    world.out(options.json ? `${JSON.stringify(report)}\n` : textOf(report));
+    const wrong = report.rows !== null && rowsAreWrong(report.rows);
+    return wrong || report.answers === 0 || Object.keys(report.failures).length > 0 ? 1 : 0;
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    world.err(`${describe(error)}\n`);
+    if (error.kind === "invalid") world.err("headgate bench --help says what is allowed\n");
+    return EXIT_CODE[error.kind] ?? 1;
+  }
+}
+
+/** Prepares, loads, and counts what is there afterwards. */
+export async function bench(options: BenchOptions, world: BenchWorld): Promise<BenchReport> {
+  const { target } = options;
+  if (options.mode === "reads") {
+    await prepareReads(target);
+    return reportOf(options, await load(options, world), null);
+  }
+  await prepareWrites(target);
+  const before = await countWrites(target);
+  const result = await load(options, world);
+  const found = (await countWrites(target)) - before;
+  const { acknowledged, uncertain } = result;
+  return reportOf(options, result, { acknowledged, uncertain, found });
+}
+
+function load(options: BenchOptions, { clock, cpuMs }: BenchWorld): Promise<LoadResult> {
+  const { mode, target, connections, concurrency, ratePerS } = options;
+  return runLoad(target.url, {
+    clock,
+    cpuMs,
+    workload: mode === "reads" ? readsWorkload(target) : writesWorkload(target),
+    connections,
+    concurrency,
+    warmupMs: options.warmupSeconds * 1000,
+    durationMs: options.seconds * 1000,
+    ...(ratePerS === undefined ? {} : { ratePerS }),
+  });
+}

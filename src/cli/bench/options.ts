@@ -1,0 +1,159 @@
+/** The command line of `headgate bench`. */
+import { parseArgs } from "node:util";
+import { describe, Failure } from "../../base/failure.ts";
+import type { Target } from "./workload.ts";
+
+export type Mode = "writes" | "reads" | "latency";
+
+export interface BenchOptions {
+  readonly mode: Mode;
+  readonly target: Target;
+  readonly seconds: number;
+  readonly warmupSeconds: number;
+  readonly concurrency: number;
+  readonly connections: number;
+  /** Requests a second of the open loop; the closed loop where it is absent. */
+  readonly ratePerS?: number;
+  readonly json: boolean;
+}
+
+export const BENCH_HELP = `headgate bench: measure a node over HTTP/2
+
+  headgate bench writes     durable single-row INSERT transactions
+  headgate bench reads      reads of one row by its key
+  headgate bench latency    one durable write at a time
+
+  --url URL          address of the node        http://127.0.0.1:8080
+  --token TOKEN      sent as Authorization: Bearer; or HEADGATE_TOKEN
+  --database NAME    made if it is not there    bench
+  --seconds N        measured time              10
+  --warmup N         time before it             2
+  --concurrency N    requests under way         2000
+  --connections N    connections they share     8
+  --rate N           requests a second, each latency counted from the moment it was due;
+                     without it, as fast as the node answers
+  --json             the result as JSON
+
+Example: headgate bench writes --rate 20000 --seconds 30
+`;
+
+/** Streams that servers commonly allow on a connection, and the most that we use. */
+const STREAMS_PER_CONNECTION = 256;
+const CONNECTIONS_MAX = 1_024;
+const SECONDS_MAX = 86_400;
+const RATE_MAX = 10_000_000;
+
+const FLAGS = {
+  url: { type: "string", default: "http://127.0.0.1:8080" },
+  token: { type: "string" },
+  database: { type: "string", default: "bench" },
+  seconds: { type: "string", default: "10" },
+  warmup: { type: "string", default: "2" },
+  concurrency: { type: "string" },
+  connections: { type: "string" },
+  rate: { type: "string" },
+  json: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
+} as const;
+
+/** Null where help was asked for. Throws `invalid` naming the flag. */
+export function parseBenchOptions(
+  args: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): BenchOptions | null {
+  const { values, positionals } = parsed(args);
+  if (values.help) return null;
+  const mode = modeOf(positionals);
+  const alone = mode === "latency";
+  for (const flag of ["concurrency", "connections", "rate"] as const) {
+    if (alone && values[flag] !== undefined) {
+      throw invalid(`--${flag} does not go with latency, which sends one write at a time`);
+    }
+  }
+  const concurrencyMax = CONNECTIONS_MAX * STREAMS_PER_CONNECTION;
+  const concurrency = numberOf(
+    "concurrency",
+    values.concurrency ?? (alone ? "1" : "2000"),
+    [1, concurrencyMax],
+    true,
+  );
+  // As many connections as are needed unless a number was given.
+  const needed = Math.ceil(concurrency / STREAMS_PER_CONNECTION);
+  const usual = Math.max(needed, Math.min(8, concurrency));
+  const connections = numberOf(
+    "connections",
+    values.connections ?? String(usual),
+    [1, CONNECTIONS_MAX],
+    true,
+  );
+  if (connections < needed) {
+    throw invalid(
+      `--connections ${connections} carries ${connections * STREAMS_PER_CONNECTION} requests ` +
+        `at once; --concurrency ${concurrency} needs ${needed}`,
+    );
+  }
+  const token = values.token ?? environment["HEADGATE_TOKEN"];
+  return {
+    mode,
+    target: {
+      url: urlOf(values.url),
+      ...(token === undefined ? {} : { token }),
+      database: values.database,
+    },
+    seconds: numberOf("seconds", values.seconds, [0.1, SECONDS_MAX], false),
+    warmupSeconds: numberOf("warmup", values.warmup, [0, SECONDS_MAX], false),
+    concurrency,
+    connections,
+    ...(values.rate === undefined
+      ? {}
+      : { ratePerS: numberOf("rate", values.rate, [0.01, RATE_MAX], false) }),
+    json: values.json,
+  };
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: FLAGS, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new Failure("invalid", `Cannot run a bench: ${describe(error)}`, { cause: error });
+  }
+}
+
+function modeOf(positionals: readonly string[]): Mode {
+  const [mode, ...more] = positionals;
+  if (more.length > 0) throw invalid(`"${more.join(" ")}" is not expected after ${mode}`);
+  if (mode === "writes" || mode === "reads" || mode === "latency") return mode;
+  throw invalid(
+    mode === undefined
+      ? "say what to measure: writes, reads or latency"
+      : `"${mode}" cannot be measured; writes, reads and latency can`,
+  );
+}
+
+function numberOf(
+  flag: string,
+  text: string,
+  [least, most]: readonly [number, number],
+  whole: boolean,
+): number {
+  const value = Number(text);
+  const fits = text.trim() !== "" && value >= least && value <= most;
+  if (fits && (!whole || Number.isInteger(value))) return value;
+  const kind = whole ? "a whole number" : "a number";
+  throw invalid(`--${flag} is "${text}"; ${kind} from ${least} to ${most} is allowed`);
+}
+
+function urlOf(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  if (url === null || (url.protocol !== "http:" && url.protocol !== "https:")) {
+    throw invalid(`--url is "${text}"; http://host:port or https://host:port is allowed`);
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw invalid("--url holds a password; use --token");
+  }
+  return url;
+}
+
+function invalid(what: string): Failure {
+  return new Failure("invalid", `Cannot run a bench: ${what}`);
+}
