@@ -63,9 +63,12 @@ class Writer {
   readonly #lockPage: number;
   readonly #crc = new Crc64();
   readonly #index = new PageIndex();
+  /** Full pieces since the last `take`, and the one being filled. */
+  #pieces: Uint8Array[] = [];
   #bytes: Uint8Array;
   #used = 0;
-  #taken = 0;
+  /** Bytes before the piece being filled. */
+  #before = 0;
   #lastPage = 0;
   #ended = false;
 
@@ -77,13 +80,15 @@ class Writer {
   }
 
   get size(): number {
-    return this.#taken + this.#used;
+    return this.#before + this.#used;
   }
 
   /** A copy of what was written since the last call. */
   take(): Uint8Array {
-    const bytes = this.#bytes.slice(0, this.#used);
-    this.#taken += this.#used;
+    const last = this.#bytes.subarray(0, this.#used);
+    const bytes = concat([...this.#pieces, last]);
+    this.#pieces = [];
+    this.#before += this.#used;
     this.#used = 0;
     return bytes;
   }
@@ -111,7 +116,7 @@ class Writer {
     putU32(frame, start + 6, end - start - FRAME_HEADER_BYTES);
     this.#crc.update(frame, start, start + FRAME_HEADER_BYTES);
     this.#crc.update(bytes);
-    this.#index.add(number, this.#taken + start, end - start);
+    this.#index.add(number, this.#before + start, end - start);
     this.#used = end;
   }
 
@@ -141,12 +146,27 @@ class Writer {
     this.#crc.update(bytes);
   }
 
+  /** Makes room for `length` bytes in one piece: never by copying what is already written. */
   #reserve(length: number): void {
     if (this.#bytes.length - this.#used >= length) return;
-    const grown = new Uint8Array(Math.max(2 * this.#bytes.length, this.#used + length));
-    grown.set(this.#bytes.subarray(0, this.#used));
-    this.#bytes = grown;
+    this.#pieces.push(this.#bytes.subarray(0, this.#used));
+    this.#before += this.#used;
+    this.#used = 0;
+    const grown = Math.min(2 * this.#bytes.length, PIECE_BYTES_MAX);
+    this.#bytes = new Uint8Array(Math.max(grown, length));
   }
+}
+
+const PIECE_BYTES_MAX = 1024 * 1024;
+
+function concat(pieces: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
 }
 
 /** The page after `page` in a whole database. */
