@@ -51,7 +51,7 @@ export function isOnlyName(node: SyntaxNode): boolean {
   if (parent["computed"] === true) return false;
   const { type } = parent;
   return (type === "MemberExpression" && parent["property"] === node) ||
-    (type === "Property" && parent["key"] === node && parent["shorthand"] !== true) ||
+    (type === "Property" && parent["key"] === node) ||
     type === "ImportSpecifier" || type === "MethodDefinition" || type === "PropertyDefinition" ||
     type.startsWith("TS");
 }
