@@ -47,7 +47,6 @@ export async function decodePieces(
   return decoder.finish();
 }
 
-
 /** An object's bytes in order, the next pieces already on their way. */
 export async function* fetchPieces(
   store: Store,

@@ -52,8 +52,9 @@ export async function joinChain(
     if (objects.length === 0) return null;
     const plan = planRestore(objects, options.until);
     if (plan.kind === "gap") {
+      // Somebody asked for a moment that was pruned; without a wish, the chain has a hole.
       throw new Failure(
-        "corrupt",
+        options.until === undefined ? "corrupt" : "missing",
         `Cannot read ${chain.name} up to epoch ${plan.wanted}: no object holds epoch ${plan.missing}`,
       );
     }

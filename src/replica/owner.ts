@@ -54,6 +54,7 @@ export class Owner {
   readonly #commitSeconds: Histogram;
   #workspace: Workspace;
   #open = true;
+  #retired: Failure | null = null;
   #wake: (() => void) | null = null;
   #batch: Batch;
   /** Batches whose epoch or proof is under way. */
@@ -85,6 +86,7 @@ export class Owner {
   /** Resolves when durable. Rejects with the request's own failure, or `elsewhere` when fenced. */
   submit(request: WriteRequest): Promise<WriteAnswer> {
     if (!this.#open) return Promise.reject(fenced(this.#options.chain.name));
+    if (this.#retired) return Promise.reject(this.#retired);
     const unappliedBytes = this.#options.image().waitingBytes + this.#applyingBytes;
     if (unappliedBytes > UNAPPLIED_BYTES_MAX) {
       return Promise.reject(
@@ -118,6 +120,12 @@ export class Owner {
       });
       this.#rouse();
     });
+  }
+
+  /** Refuses what waits and everything to come, as after a drop; the chain stays owned. */
+  retire(failure: Failure): void {
+    this.#retired = failure;
+    this.#queue.refuse(failure);
   }
 
   /** Resolves with an epoch that was the newest at some moment after this call. */

@@ -154,6 +154,7 @@ export class Replica {
     const owner = await this.#requireOwner();
     return await owner.alone(async (workspace, appender) => {
       try {
+        if (this.dropped) throw this.#gone();
         const { image, size } = await appendContent(this.#parts, workspace, appender, {
           ...request,
           chain: this.chain,
@@ -162,6 +163,7 @@ export class Replica {
         });
         this.#tip = image.head.epoch;
         this.#lastKind = request.kind;
+        if (this.dropped) owner.retire(this.#gone());
         await this.#swap(image);
         this.#snapshots.count(size, image, request.kind);
         return image.head.epoch;
@@ -170,6 +172,11 @@ export class Replica {
         throw error;
       }
     });
+  }
+
+  /** Stops owning without being refused, as when `system` was lost: whoever leads claims it. */
+  async giveUp(): Promise<void> {
+    await this.#owner?.refused();
   }
 
   /** Writes and verifies a snapshot of the head now; returns its epoch. */
@@ -196,6 +203,10 @@ export class Replica {
     this.#state = next(from, event);
     if (from === this.#state) return;
     this.#parts.log.debug("replica", { database: this.name, from, event, to: this.#state });
+  }
+
+  #gone(): Failure {
+    return new Failure("missing", `The database ${this.name} was dropped`);
   }
 
   #alone<T>(work: () => Promise<T>): Promise<T> {

@@ -1,0 +1,267 @@
+/**
+ * All databases of one node: which there are, their replicas, and what may be done to them. The row
+ * in `system` says that a database exists; its chain comes first and goes last (PROTOCOL section 7).
+ */
+import type { Clock } from "../base/clock.ts";
+import { describe, Failure } from "../base/failure.ts";
+import { OPENING_MAX } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
+import { isEmptyDatabase } from "../replica/content.ts";
+import type { Parts } from "../replica/parts.ts";
+import { pruneBelow } from "../replica/prune.ts";
+import { Replica, type ReplicaHooks } from "../replica/replica.ts";
+import { type DatabaseRow, notLeading, type SystemDatabase } from "./system-database.ts";
+
+export const DEFAULT_PAGE_SIZE = 4096;
+
+/** After a database could not be opened. */
+const REOPEN_MS = 5_000;
+
+export interface CatalogOptions {
+  readonly parts: Parts;
+  readonly hooks: ReplicaHooks;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A database and its replica, once that is open. */
+interface Entry {
+  readonly row: DatabaseRow;
+  readonly replica: Promise<Replica>;
+}
+
+export class Catalog {
+  readonly #options: CatalogOptions;
+  readonly #entries = new Map<string, Entry>();
+  /** Open replicas, so that the hot path waits for nothing. */
+  readonly #open = new Map<string, Replica>();
+  /** Create and drop of one name happen one after another. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+  #opening = 0;
+  readonly #waiting: (() => void)[] = [];
+  #system: { readonly replica: Replica; readonly database: SystemDatabase } | null = null;
+
+  constructor(options: CatalogOptions) {
+    this.#options = options;
+  }
+
+  /** Called once `system` is open. Opens every database that it lists. */
+  async start(replica: Replica, database: SystemDatabase): Promise<void> {
+    this.#system = { replica, database };
+    this.#open.set(SYSTEM_DATABASE, replica);
+    await this.refresh();
+  }
+
+  /** Holds the entries against the rows of `system`, as after a change by another leader. */
+  async refresh(): Promise<void> {
+    const rows = await this.system.database.list();
+    const names = new Set(rows.map(({ name }) => name));
+    for (const row of rows) if (!this.#entries.has(row.name)) this.#add(row);
+    for (const name of this.#entries.keys()) if (!names.has(name)) await this.#forget(name);
+  }
+
+  /** Throws `unavailable` before the node has found its cluster. */
+  get system(): { readonly replica: Replica; readonly database: SystemDatabase } {
+    if (this.#system) return this.#system;
+    throw new Failure("unavailable", "The node is starting: it has not read the cluster yet", {
+      retryAfterMs: 500,
+    });
+  }
+
+  /** The open replica, or undefined: then `wait` says why or waits. */
+  peek(name: string): Replica | undefined {
+    return this.#open.get(name);
+  }
+
+  async wait(name: string): Promise<Replica> {
+    const open = this.#open.get(name);
+    if (open) return open;
+    void this.system;
+    const entry = this.#entries.get(name);
+    if (entry) return await entry.replica;
+    throw new Failure("missing", `There is no database ${JSON.stringify(name.slice(0, 80))}`);
+  }
+
+  rows(): readonly DatabaseRow[] {
+    return [...this.#entries.values()].map(({ row }) => row).sort((a, b) =>
+      a.name < b.name ? -1 : 1
+    );
+  }
+
+  row(name: string): DatabaseRow | undefined {
+    return this.#entries.get(name)?.row;
+  }
+
+  replicas(): readonly Replica[] {
+    return [...this.#open.values()];
+  }
+
+  create(name: string, pageSize: number): Promise<Replica> {
+    checkDatabaseName(name);
+    return this.#inTurn(name, async () => {
+      const { database } = this.#leading();
+      if (this.#entries.has(name)) {
+        throw new Failure("conflict", `Cannot create ${name}: there is a database of that name`);
+      }
+      const replica = await this.#prepare(name, pageSize);
+      const createdAt = new Date(this.#options.clock.nowMs()).toISOString();
+      this.#options.parts.crashPoint("create.before_row");
+      try {
+        await database.add({ name, pageSize, createdAt });
+      } catch (error) {
+        await replica.close(closing(name));
+        throw error;
+      }
+      this.#options.parts.crashPoint("create.after_row");
+      this.#entries.set(name, {
+        row: { name, pageSize, createdAt },
+        replica: Promise.resolve(replica),
+      });
+      this.#open.set(name, replica);
+      return replica;
+    });
+  }
+
+  drop(name: string): Promise<number> {
+    if (name === SYSTEM_DATABASE) {
+      throw new Failure("denied", "The database system belongs to the cluster and stays");
+    }
+    return this.#inTurn(name, async () => {
+      this.#leading();
+      return await this.#drop(await this.wait(name));
+    });
+  }
+
+  /** Completes drops that were cut off after their tombstone. Needs leadership. */
+  async finishDrops(): Promise<void> {
+    await Promise.all([...this.#entries].map(async ([name, entry]) => {
+      try {
+        const replica = await entry.replica;
+        if (replica.dropped) await this.#inTurn(name, () => this.#drop(replica));
+      } catch (error) {
+        this.#options.log.error("could not finish dropping a database", {
+          database: name,
+          cause: describe(error),
+        });
+      }
+    }));
+  }
+
+  async close(failure: Failure): Promise<void> {
+    // `system` last: the others' claims depend on it.
+    const names = [...this.#open.keys()].filter((name) => name !== SYSTEM_DATABASE);
+    await Promise.all(names.map((name) => this.#open.get(name)?.close(failure)));
+    await this.#open.get(SYSTEM_DATABASE)?.close(failure);
+    this.#open.clear();
+  }
+
+  #leading(): { readonly replica: Replica; readonly database: SystemDatabase } {
+    const { system } = this;
+    if (this.#options.hooks.systemClaim() !== null) return system;
+    throw notLeading(system.replica.ownership?.claim.address);
+  }
+
+  /** A claimed chain with empty content: new, or left behind by a create or a drop. */
+  async #prepare(name: string, pageSize: number): Promise<Replica> {
+    const { parts, hooks } = this.#options;
+    const found = await Replica.open(parts, name, hooks);
+    const replica = found ?? await Replica.create(parts, name, pageSize, hooks) ??
+      await Replica.open(parts, name, hooks);
+    if (!replica) throw new Failure("unavailable", `Cannot create ${name}: its chain is gone`);
+    try {
+      if (replica.pageSize !== pageSize) {
+        throw new Failure(
+          "conflict",
+          `Cannot create ${name} with pages of ${pageSize} bytes: its chain has ` +
+            `${replica.pageSize}, and a name keeps its page size for ever`,
+          { details: { page_size: replica.pageSize } },
+        );
+      }
+      if (!(await replica.claim(hooks.systemClaim()))) {
+        throw notLeading(replica.ownership?.claim.address);
+      }
+      if (found && !(await isEmptyDatabase(replica.image))) {
+        await replica.rewrite({ source: "empty", keepRequests: false, kind: "data" });
+      }
+      return replica;
+    } catch (error) {
+      await replica.close(closing(name));
+      throw error;
+    }
+  }
+
+  async #drop(replica: Replica): Promise<number> {
+    const { parts, log } = this.#options;
+    const { name } = replica;
+    if (!replica.dropped) {
+      await replica.rewrite({ source: "empty", keepRequests: false, kind: "tombstone" });
+    }
+    const epoch = replica.tip;
+    parts.crashPoint("drop.after_tombstone");
+    const snapshot = replica.snapshot === epoch ? epoch : await replica.snapshotNow();
+    parts.crashPoint("drop.after_snapshot");
+    await this.system.database.remove(name);
+    parts.crashPoint("drop.after_row");
+    await this.#forget(name);
+    try {
+      await pruneBelow(replica.chain, snapshot);
+    } catch (error) {
+      // Nothing depends on it; a later drop or retention takes what is left.
+      log.warn("could not remove all objects of a dropped database", {
+        database: name,
+        cause: describe(error),
+      });
+    }
+    return epoch;
+  }
+
+  #add(row: DatabaseRow): void {
+    const replica = this.#openOne(row.name);
+    this.#entries.set(row.name, { row, replica });
+    replica.catch(async (error) => {
+      const { log, clock } = this.#options;
+      log.error("could not open a database", { database: row.name, cause: describe(error) });
+      await clock.sleep(REOPEN_MS);
+      if (this.#entries.get(row.name)?.replica === replica) this.#add(row);
+    });
+  }
+
+  async #openOne(name: string): Promise<Replica> {
+    if (this.#opening >= OPENING_MAX) {
+      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    }
+    this.#opening++;
+    try {
+      const replica = await Replica.open(this.#options.parts, name, this.#options.hooks);
+      if (!replica) {
+        throw new Failure("corrupt", `The database ${name} has no chain in the store`);
+      }
+      this.#open.set(name, replica);
+      return replica;
+    } finally {
+      this.#opening--;
+      this.#waiting.shift()?.();
+    }
+  }
+
+  async #forget(name: string): Promise<void> {
+    this.#entries.delete(name);
+    const replica = this.#open.get(name);
+    this.#open.delete(name);
+    await replica?.close(closing(name));
+  }
+
+  #inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
+    const result = (this.#turns.get(name) ?? Promise.resolve()).then(work);
+    const ended = result.then(() => {}, () => {}).then(() => {
+      if (this.#turns.get(name) === ended) this.#turns.delete(name);
+    });
+    this.#turns.set(name, ended);
+    return result;
+  }
+}
+
+function closing(name: string): Failure {
+  return new Failure("missing", `The database ${name} was dropped`);
+}

@@ -1,0 +1,176 @@
+/**
+ * The small files of `cluster_state/`: the cluster's id, who leads, and this node's own. They are
+ * hints and heartbeats; the truth about who may write is the claim in the chain.
+ */
+import { Failure } from "../base/failure.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Random } from "../base/random.ts";
+import {
+  brokerKey,
+  CLUSTER_KEY,
+  CLUSTER_SECRET_KEY,
+  LEADER_KEY,
+  parseBrokerKey,
+} from "../epoch/key.ts";
+import type { Store } from "../store/store.ts";
+import { hex } from "./identity.ts";
+
+export const FORMAT = 1;
+
+export interface ClusterFile {
+  readonly format: number;
+  readonly id: string;
+  readonly created_at: string;
+}
+
+export interface LeaderFile {
+  readonly format: number;
+  readonly node: string;
+  readonly address: string;
+  readonly peer_address: string;
+  readonly term: number;
+  readonly epoch: number;
+  readonly heartbeat_ms: number;
+  readonly nonce: string;
+  readonly at: string;
+}
+
+export interface BrokerFile {
+  readonly format: number;
+  readonly node: string;
+  readonly address: string;
+  readonly peer_address: string;
+  readonly zone: string;
+  readonly roles: readonly string[];
+  readonly state: string;
+  readonly version: string;
+  readonly nonce: string;
+  readonly at: string;
+}
+
+interface FilesParts {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+/** Reads the cluster's identity, or creates it on an empty store. */
+export async function openCluster({ store, clock, random }: FilesParts): Promise<ClusterFile> {
+  const created_at = new Date(clock.nowMs()).toISOString();
+  const found = await readJson<ClusterFile>(store, CLUSTER_KEY);
+  if (found) return found;
+  await createOnce(store, CLUSTER_KEY, { format: FORMAT, id: hex(random.bytes(8)), created_at });
+  await createOnce(store, CLUSTER_SECRET_KEY, {
+    format: FORMAT,
+    secret: hex(random.bytes(32)),
+    created_at,
+  });
+  const made = await readJson<ClusterFile>(store, CLUSTER_KEY);
+  if (made) return made;
+  throw new Failure("unavailable", `Cannot find ${CLUSTER_KEY} right after creating it`);
+}
+
+export function readLeaderFile(store: Store): Promise<LeaderFile | null> {
+  return readJson<LeaderFile>(store, LEADER_KEY);
+}
+
+/**
+ * The heartbeat. Replaces with the ETag of the last write, so that a node which was deposed notices:
+ * false means that somebody else wrote the file. The own nonce, read back, means that an answer was
+ * lost, and counts as written.
+ */
+export class LeaderHeartbeat {
+  readonly #parts: FilesParts;
+  #etag: string | null | undefined = undefined;
+
+  constructor(parts: FilesParts) {
+    this.#parts = parts;
+  }
+
+  async beat(facts: Omit<LeaderFile, "format" | "nonce" | "at">): Promise<boolean> {
+    const { store, clock, random } = this.#parts;
+    const nonce = hex(random.bytes(8));
+    const at = new Date(clock.nowMs()).toISOString();
+    const bytes = encode({ format: FORMAT, ...facts, nonce, at });
+    this.#etag ??= (await store.head(LEADER_KEY))?.etag ?? null;
+    const etag = await store.replace(LEADER_KEY, bytes, this.#etag);
+    this.#etag = etag ?? undefined;
+    if (etag !== null) return true;
+    const found = await store.get(LEADER_KEY);
+    if (!found || parse<LeaderFile>(LEADER_KEY, found.bytes).nonce !== nonce) return false;
+    this.#etag = found.etag;
+    return true;
+  }
+}
+
+/**
+ * Writes this node's own file. Throws `conflict` when it holds the nonce of another process: a
+ * newer one runs with our id.
+ */
+export class BrokerRecord {
+  readonly #parts: FilesParts;
+  #etag: string | null | undefined = undefined;
+
+  constructor(parts: FilesParts) {
+    this.#parts = parts;
+  }
+
+  async write(facts: Omit<BrokerFile, "format" | "at">): Promise<void> {
+    const { store, clock } = this.#parts;
+    const key = brokerKey(facts.node);
+    const at = new Date(clock.nowMs()).toISOString();
+    const isFirst = this.#etag === undefined;
+    this.#etag ??= (await store.head(key))?.etag ?? null;
+    const etag = await store.replace(key, encode({ format: FORMAT, ...facts, at }), this.#etag);
+    this.#etag = etag ?? undefined;
+    if (etag !== null || isFirst) return;
+    const found = await readJson<BrokerFile>(store, key);
+    if (found && found.nonce !== facts.nonce) {
+      throw new Failure(
+        "conflict",
+        `The node id ${facts.node} is in use by another process at ${found.address}`,
+      );
+    }
+  }
+}
+
+export async function listBrokers(store: Store): Promise<string[]> {
+  const page = await store.list("cluster_state/brokers/");
+  return page.objects.map(({ key }) => parseBrokerKey(key)).filter((id) => id !== null);
+}
+
+async function createOnce(store: Store, key: string, value: object): Promise<void> {
+  try {
+    await store.create(key, encode(value));
+  } catch (error) {
+    // Whether it was ours or another's, the file that is there is the one that counts.
+    if (!(error instanceof Failure && error.kind === "uncertain")) throw error;
+  }
+}
+
+async function readJson<T extends { readonly format: number }>(
+  store: Store,
+  key: string,
+): Promise<T | null> {
+  const stored = await store.get(key);
+  return stored && parse<T>(key, stored.bytes);
+}
+
+function parse<T extends { readonly format: number }>(key: string, bytes: Uint8Array): T {
+  let value: T;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new Failure("corrupt", `Cannot read ${key}: it is not JSON`, { cause });
+  }
+  if (value.format === FORMAT) return value;
+  throw new Failure(
+    "invalid",
+    `Cannot use ${key}: it has format ${value.format}, this version knows ${FORMAT}; ` +
+      "a newer Headgate wrote it",
+  );
+}
+
+function encode(value: object): Uint8Array {
+  return new TextEncoder().encode(JSON.stringify(value) + "\n");
+}

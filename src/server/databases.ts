@@ -1,0 +1,166 @@
+/** What the HTTP routes may do with databases, carried out on this node's replicas. */
+import type { Clock } from "../base/clock.ts";
+import { Failure } from "../base/failure.ts";
+import type { Readers, ReadResult } from "../database/reads.ts";
+import type { WriteRequest } from "../database/statement.ts";
+import { SYSTEM_DATABASE } from "../epoch/name.ts";
+import type {
+  DatabaseInfo,
+  Databases,
+  ExportedFile,
+  Moment,
+  QueryAnswer,
+  QueryRequest,
+  TextAnswer,
+} from "../http/node.ts";
+import { exportEpoch } from "../replica/export.ts";
+import { epochAt } from "../replica/moment.ts";
+import type { Parts } from "../replica/parts.ts";
+import type { Replica } from "../replica/replica.ts";
+import { type Catalog, DEFAULT_PAGE_SIZE } from "./catalog.ts";
+import { withDeadline } from "./deadline.ts";
+
+export interface DatabasesOptions {
+  readonly catalog: Catalog;
+  readonly readers: Readers;
+  readonly parts: Parts;
+  readonly clock: Clock;
+}
+
+export class NodeDatabases implements Databases {
+  readonly #options: DatabasesOptions;
+
+  constructor(options: DatabasesOptions) {
+    this.#options = options;
+  }
+
+  async list(): Promise<readonly DatabaseInfo[]> {
+    const { catalog } = this.#options;
+    void catalog.system;
+    return await Promise.all(catalog.rows().map(({ name }) => this.inspect(name)));
+  }
+
+  async create(name: string, options: { readonly pageSize?: number }): Promise<DatabaseInfo> {
+    await this.#options.catalog.create(name, options.pageSize ?? DEFAULT_PAGE_SIZE);
+    return await this.inspect(name);
+  }
+
+  // deno-lint-ignore require-await -- the port is asynchronous; a database may have to be asked elsewhere
+  async inspect(name: string): Promise<DatabaseInfo> {
+    const { catalog } = this.#options;
+    const row = catalog.row(name);
+    const replica = catalog.peek(name);
+    if (!row && !replica) return missing(catalog, name);
+    const image = replica && replica.state !== "corrupt" ? replica.image : null;
+    return {
+      name,
+      page_size: row?.pageSize ?? replica?.pageSize ?? 0,
+      head: image?.head.epoch ?? 0,
+      tip: replica?.tip ?? 0,
+      size_bytes: image ? image.head.commit * image.pageSize : 0,
+      owner: replica?.ownership?.claim.node ?? null,
+      created_at: row?.createdAt ?? "",
+      snapshot: replica?.snapshot ?? 0,
+    };
+  }
+
+  async drop(name: string): Promise<{ readonly epoch: number }> {
+    return { epoch: await this.#options.catalog.drop(name) };
+  }
+
+  async execute(name: string, request: WriteRequest): Promise<TextAnswer> {
+    const { catalog, clock } = this.#options;
+    if (name === SYSTEM_DATABASE && !request.trusted) {
+      throw new Failure(
+        "denied",
+        "The database system belongs to the cluster: it can be read only",
+      );
+    }
+    const replica = catalog.peek(name) ??
+      await withDeadline(clock, request.deadlineMs, catalog.wait(name), `open ${name}`);
+    return await replica.execute(request);
+  }
+
+  async query(name: string, request: QueryRequest): Promise<QueryAnswer> {
+    const { catalog, clock } = this.#options;
+    const replica = catalog.peek(name) ??
+      await withDeadline(clock, request.deadlineMs, catalog.wait(name), `open ${name}`);
+    if (request.level === "linearizable") {
+      const what = `prove that ${name} is current`;
+      const tip = await withDeadline(clock, request.deadlineMs, replica.prove(), what);
+      await replica.image.reached(tip, request.deadlineMs);
+    } else if (request.minEpoch !== undefined) {
+      await this.#reached(replica, request.minEpoch, request.deadlineMs);
+    }
+    return answerOf(await this.#read(replica, request));
+  }
+
+  async export(name: string, at: Moment): Promise<ExportedFile> {
+    const { catalog, parts } = this.#options;
+    const replica = await catalog.wait(name);
+    const path = parts.temporaryPath("export");
+    const epoch = at === "now" ? null : await this.#epochOf(replica, at);
+    const head = epoch === null || epoch === replica.image.head.epoch
+      ? await replica.image.copy(path)
+      : await exportEpoch(parts, replica.chain, epoch, path);
+    return {
+      path,
+      size: head.commit * replica.pageSize,
+      epoch: head.epoch,
+      done: () => void parts.removeFile(path),
+    };
+  }
+
+  async rollback(name: string, at: Moment): Promise<{ readonly epoch: number }> {
+    const { catalog, parts } = this.#options;
+    if (name === SYSTEM_DATABASE) {
+      throw new Failure("denied", "The database system is never rolled back; it can be exported");
+    }
+    if (at === "now") throw new Failure("invalid", "A rollback needs an epoch or a time");
+    const replica = await catalog.wait(name);
+    const epoch = await this.#epochOf(replica, at);
+    const path = parts.temporaryPath("rollback");
+    try {
+      await exportEpoch(parts, replica.chain, epoch, path);
+      const source = { path };
+      return { epoch: await replica.rewrite({ source, keepRequests: true, kind: "data" }) };
+    } finally {
+      await parts.removeFile(path);
+    }
+  }
+
+  async #epochOf(replica: Replica, at: Exclude<Moment, "now">): Promise<number> {
+    if ("timeMs" in at) return await epochAt(replica.chain, at.timeMs);
+    if (at.epoch <= replica.tip) return at.epoch;
+    throw new Failure(
+      "missing",
+      `There is no epoch ${at.epoch} of ${replica.name}; the newest is ${replica.tip}`,
+    );
+  }
+
+  /** On a node that owns the chain an epoch beyond the tip does not exist yet, and may never. */
+  async #reached(replica: Replica, epoch: number, deadlineMs: number): Promise<void> {
+    await replica.image.reached(epoch, deadlineMs);
+  }
+
+  /** The image may be replaced between choosing it and reading it: then the new one is read. */
+  async #read(replica: Replica, request: QueryRequest): Promise<ReadResult> {
+    const image = replica.image;
+    try {
+      return await this.#options.readers.query(image, request);
+    } catch (error) {
+      if (replica.image === image) throw error;
+      return await this.#options.readers.query(replica.image, request);
+    }
+  }
+}
+
+function missing(catalog: Catalog, name: string): never {
+  void catalog.system;
+  throw new Failure("missing", `There is no database ${JSON.stringify(name.slice(0, 80))}`);
+}
+
+function answerOf(result: ReadResult): QueryAnswer {
+  if (result.kind === "text") return result;
+  return { path: result.path, size: result.size, epoch: result.epoch, done: () => result.done() };
+}

@@ -1,0 +1,220 @@
+/**
+ * Carries out who leads: claims `system` when the rules say so, keeps the heartbeat while leading,
+ * and starts over when deposed. The rules are in `election/`; the store decides.
+ */
+import { describe, Failure } from "../base/failure.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import {
+  beginTakeover,
+  type Observation,
+  type Takeover,
+  type TakeoverAction,
+  type TakeoverOptions,
+  takeoverStep,
+} from "../election/takeover.ts";
+import type { Replica } from "../replica/replica.ts";
+import type { Store } from "../store/store.ts";
+import { type LeaderHeartbeat, readLeaderFile } from "./cluster-files.ts";
+import { probeAddress } from "./probe-address.ts";
+
+export interface LeadershipOptions {
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly node: { readonly id: string; readonly address: string };
+  readonly peerAddress: string;
+  readonly eligible: boolean;
+  readonly heartbeat: LeaderHeartbeat;
+  readonly heartbeatMs: number;
+  readonly staleMs: number;
+  /** Called each time this node begins to lead, before it is announced. */
+  onLead(): Promise<void>;
+  /** Another process runs with this node's id: this one must end. */
+  onReplaced(failure: Failure): void;
+}
+
+export class Leadership {
+  readonly #options: LeadershipOptions;
+  readonly #takeover: TakeoverOptions;
+  readonly #closing = new AbortController();
+  #system: Replica | null = null;
+  #claim: number | null = null;
+  #running: Promise<void> | null = null;
+  #lastClaimAtMs = -Infinity;
+
+  constructor(options: LeadershipOptions) {
+    this.#options = options;
+    this.#takeover = { staleMs: options.staleMs, refusedTwiceMs: 300 };
+  }
+
+  /** Epoch of this node's claim in `system` while it leads. */
+  get claim(): number | null {
+    return this.#claim;
+  }
+
+  /** Resolves when this node leads or has seen that it has to wait. */
+  async start(system: Replica): Promise<void> {
+    this.#system = system;
+    // A chain that this process just created is owned from its first epoch on.
+    if (system.state === "owning" || (await this.#wasOwner(system))) {
+      await this.#take("it led last");
+    }
+    this.#running = this.#run();
+  }
+
+  /** `system` was lost. */
+  deposed(): void {
+    this.#claim = null;
+    this.#options.log.warn("this node no longer leads");
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new Failure("unavailable", "The node is stopping"));
+    await this.#running;
+  }
+
+  get #open(): boolean {
+    return !this.#closing.signal.aborted;
+  }
+
+  /** Judged once, at start: a restart claims at once, a second process with the same id ends. */
+  async #wasOwner(system: Replica): Promise<boolean> {
+    const claim = system.ownership?.claim;
+    const { node, eligible } = this.#options;
+    if (!claim || claim.node !== node.id) return false;
+    if (claim.address === node.address) return eligible;
+    const presence = await probeAddress(claim.address);
+    if (presence.kind === "answered" && presence.node === node.id) {
+      throw new Failure(
+        "conflict",
+        `Cannot start: the node id ${node.id} is in use at ${claim.address}; ` +
+          "delete the file at cluster_mode.node_id_path for a new one",
+      );
+    }
+    return eligible;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#open) {
+      try {
+        if (this.#claim !== null) await this.#lead();
+        else if (this.#options.eligible) await this.#wait();
+        else await this.#sleep(this.#options.heartbeatMs);
+      } catch (error) {
+        if (!this.#open) return;
+        this.#options.log.warn("leadership", { cause: describe(error) });
+        await this.#sleep(1_000).catch(() => {});
+      }
+    }
+  }
+
+  /** One heartbeat, then the time to the next. */
+  async #lead(): Promise<void> {
+    const { heartbeat, node, peerAddress, heartbeatMs, log } = this.#options;
+    const system = this.#system;
+    if (!system) return;
+    const written = await heartbeat.beat({
+      node: node.id,
+      address: node.address,
+      peer_address: peerAddress,
+      term: system.ownership?.term ?? 0,
+      epoch: system.tip,
+      heartbeat_ms: heartbeatMs,
+    });
+    if (!written && this.#claim !== null) {
+      log.warn("another node wrote leader.json; asking the chain who leads");
+      // Finds a newer claim if there is one, and then this node is deposed.
+      await system.prove().catch((error) => log.warn("deposed", { cause: describe(error) }));
+    }
+    const untilMs = this.#options.clock.monotonicMs() + heartbeatMs;
+    while (this.#open && this.#claim !== null && this.#options.clock.monotonicMs() < untilMs) {
+      await this.#sleep(Math.min(DEPOSED_LOOK_MS, untilMs - this.#options.clock.monotonicMs()));
+    }
+  }
+
+  /** Another node owns `system`: looks at it and at the store until the rules say claim. */
+  async #wait(): Promise<void> {
+    const { clock, node } = this.#options;
+    let state = beginTakeover(clock.monotonicMs());
+    while (this.#open && this.#claim === null) {
+      const owner = this.#system?.ownership?.claim;
+      if (owner?.node === node.id && owner.epoch !== this.#claim && this.#lastClaimAtMs > 0) {
+        await this.#checkReplaced(owner.address);
+      }
+      const observations = await this.#observe();
+      let action: TakeoverAction = { kind: "look", afterMs: 1_000 };
+      for (const observation of observations) {
+        const step: { state: Takeover; action: TakeoverAction } = takeoverStep(
+          state,
+          observation,
+          clock.monotonicMs(),
+          this.#takeover,
+        );
+        state = step.state;
+        if (action.kind !== "claim") {
+          action = step.action.kind === "look"
+            ? { kind: "look", afterMs: Math.min(action.afterMs, step.action.afterMs) }
+            : step.action;
+        }
+      }
+      if (action.kind === "claim") {
+        if (await this.#take(action.reason)) return;
+        state = beginTakeover(clock.monotonicMs());
+      } else await this.#sleep(action.afterMs);
+    }
+  }
+
+  async #observe(): Promise<Observation[]> {
+    const { store, node } = this.#options;
+    const claim = this.#system?.ownership?.claim;
+    if (!claim || claim.successor !== null) return [{ kind: "resigned" }];
+    const presence = claim.address === node.address
+      ? { kind: "refused" as const }
+      : await probeAddress(claim.address);
+    const owner: Observation = presence.kind === "answered"
+      ? { kind: "answered", asOwner: presence.node === claim.node }
+      : presence;
+    // A refusal is looked at again at once; the store is asked only while nobody answers.
+    if (owner.kind !== "silent") return [owner];
+    const leader = await readLeaderFile(store);
+    const tip = this.#system?.tip ?? 0;
+    return [owner, { kind: "store", seen: `${leader?.nonce ?? ""} ${tip}` }];
+  }
+
+  async #checkReplaced(address: string): Promise<void> {
+    const { node, onReplaced } = this.#options;
+    const presence = await probeAddress(address);
+    if (address === node.address || presence.kind !== "answered" || presence.node !== node.id) {
+      return;
+    }
+    onReplaced(
+      new Failure("conflict", `The node id ${node.id} is in use by a newer process at ${address}`),
+    );
+  }
+
+  async #take(reason: string): Promise<boolean> {
+    const { log, clock, onLead } = this.#options;
+    const system = this.#system;
+    if (!system || !(await system.claim(null))) {
+      log.info("another node claimed the cluster first");
+      return false;
+    }
+    this.#lastClaimAtMs = clock.monotonicMs();
+    this.#claim = system.ownership?.claim.epoch ?? system.tip;
+    log.info("this node leads", {
+      reason,
+      term: system.ownership?.term ?? 0,
+      epoch: this.#claim,
+    });
+    await onLead();
+    return true;
+  }
+
+  #sleep(ms: number): Promise<void> {
+    return this.#options.clock.sleep(ms, this.#closing.signal);
+  }
+}
+
+/** How soon the heartbeat loop notices that this node was deposed. */
+const DEPOSED_LOOK_MS = 1_000;

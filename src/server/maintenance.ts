@@ -1,0 +1,100 @@
+/** What a node does by itself now and then: its broker file, forgetting old answers, its catalog. */
+import type { Clock } from "../base/clock.ts";
+import { describe, type Failure, isFailure } from "../base/failure.ts";
+import { KEPT_ANSWER_MS, MACHINERY_TIMEOUT_MS } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import { SYSTEM_DATABASE } from "../epoch/name.ts";
+import type { Replica } from "../replica/replica.ts";
+import type { Catalog } from "./catalog.ts";
+import type { BrokerFile, BrokerRecord } from "./cluster-files.ts";
+
+export interface MaintenanceOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly catalog: Catalog;
+  leads(): boolean;
+  readonly record: BrokerRecord;
+  readonly recordEveryMs: number;
+  facts(): Omit<BrokerFile, "format" | "at">;
+  onReplaced(failure: Failure): void;
+}
+
+const FORGET_EVERY_MS = 3600 * 1000;
+const REFRESH_EVERY_MS = 5_000;
+
+export class Maintenance {
+  readonly #options: MaintenanceOptions;
+  readonly #cancels = new Set<() => void>();
+  #open = true;
+
+  constructor(options: MaintenanceOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    const { recordEveryMs } = this.#options;
+    this.#every(recordEveryMs, "write the broker file", () => this.record());
+    this.#every(FORGET_EVERY_MS, "forget old answers", () => this.#forgetAnswers());
+    this.#every(REFRESH_EVERY_MS, "read the catalog", () => this.#refresh());
+  }
+
+  close(): void {
+    this.#open = false;
+    for (const cancel of this.#cancels) cancel();
+    this.#cancels.clear();
+  }
+
+  async record(): Promise<void> {
+    const { record, facts, onReplaced } = this.#options;
+    try {
+      await record.write(facts());
+    } catch (error) {
+      if (isFailure(error, "conflict")) onReplaced(error);
+      else throw error;
+    }
+  }
+
+  /** A follower of `system` learns of new and dropped databases from its image. */
+  async #refresh(): Promise<void> {
+    if (!this.#options.leads()) await this.#options.catalog.refresh();
+  }
+
+  /** Answers of idempotency keys are kept for a day; nothing is written where none is older. */
+  async #forgetAnswers(): Promise<void> {
+    const { clock, catalog, leads } = this.#options;
+    if (!leads()) return;
+    const before = clock.nowMs() - KEPT_ANSWER_MS;
+    for (const replica of catalog.replicas()) {
+      if (replica.name === SYSTEM_DATABASE || replica.state !== "owning") continue;
+      if (await hasOlder(replica, before)) {
+        await replica.execute({
+          statements: [{ sql: "DELETE FROM _headgate_requests WHERE at < ?", params: [before] }],
+          subject: "headgate",
+          deadlineMs: clock.monotonicMs() + MACHINERY_TIMEOUT_MS,
+          trusted: true,
+        });
+      }
+    }
+  }
+
+  #every(ms: number, what: string, work: () => Promise<void>): void {
+    if (!this.#open) return;
+    const cancel = this.#options.clock.after(ms, async () => {
+      this.#cancels.delete(cancel);
+      try {
+        await work();
+      } catch (error) {
+        this.#options.log.warn(`could not ${what}`, { cause: describe(error) });
+      }
+      this.#every(ms, what, work);
+    });
+    this.#cancels.add(cancel);
+  }
+}
+
+async function hasOlder(replica: Replica, beforeMs: number): Promise<boolean> {
+  return await replica.image.read((database) =>
+    database.query("SELECT 1 FROM _headgate_requests WHERE at < ? LIMIT 1").values(beforeMs)
+      .length > 0
+  );
+}

@@ -1,0 +1,74 @@
+/**
+ * The folder of images and workspaces. Nothing in it outlives its process: everything comes from
+ * the store, so what a dead process left is removed by whoever finds its lock free.
+ */
+import { mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Failure } from "../base/failure.ts";
+import type { Log } from "../base/log.ts";
+import { MEMORY_DIR_BYTES_MIN } from "../base/limits.ts";
+import { type FileLock, lockFile } from "./lock.ts";
+
+const PREFIX = "headgate-";
+const LOCK = "lock";
+
+export interface MemoryFolder {
+  readonly path: string;
+  /** A path that nothing else in this process uses. */
+  temporary(purpose: string): string;
+  remove(): void;
+}
+
+/** /dev/shm where it has room, else the temporary directory. */
+export function defaultMemoryDir(): string {
+  const shm = "/dev/shm";
+  try {
+    const { bavail, bsize } = statfsSync(shm);
+    if (bavail * bsize >= MEMORY_DIR_BYTES_MIN) return shm;
+  } catch {
+    // No such file system here: the temporary directory is what there is.
+  }
+  return tmpdir();
+}
+
+/** Makes this process's folder under `base` and removes those of dead processes. */
+export function openMemoryFolder(base: string, name: string, log: Log): MemoryFolder {
+  mkdirSync(base, { recursive: true });
+  removeLeftovers(base, log);
+  const path = join(base, PREFIX + name);
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  const lock: FileLock | null = lockFile(join(path, LOCK));
+  if (!lock) {
+    throw new Failure("conflict", `Cannot start: ${path} is in use by another process`);
+  }
+  for (const entry of readdirSync(path)) {
+    if (entry !== LOCK) rmSync(join(path, entry), { recursive: true, force: true });
+  }
+  let files = 0;
+  return {
+    path,
+    temporary: (purpose) => join(path, `${purpose}-${++files}`),
+    remove: () => {
+      rmSync(path, { recursive: true, force: true });
+      lock.release();
+    },
+  };
+}
+
+function removeLeftovers(base: string, log: Log): void {
+  for (const entry of readdirSync(base)) {
+    if (!entry.startsWith(PREFIX)) continue;
+    const path = join(base, entry);
+    try {
+      const lock = lockFile(join(path, LOCK));
+      if (!lock) continue;
+      rmSync(path, { recursive: true, force: true });
+      lock.release();
+      log.info("removed the memory of a process that is gone", { path });
+    } catch (error) {
+      // Another user's, or one that is being made or removed at this moment.
+      log.debug("left a folder of memory alone", { path, cause: String(error) });
+    }
+  }
+}

@@ -1,0 +1,310 @@
+/** Wires one node and starts and stops its parts in order. */
+import type { Clock } from "../base/clock.ts";
+import { describe, Failure, isFailure } from "../base/failure.ts";
+import type { Log } from "../base/log.ts";
+import { Metrics } from "../base/metrics.ts";
+import type { Random } from "../base/random.ts";
+import type { Config } from "../config/config.ts";
+import { DATABASES_PREFIX } from "../epoch/key.ts";
+import { SYSTEM_DATABASE } from "../epoch/name.ts";
+import type { ClusterStatus, HeadgateNode, Readiness } from "../http/node.ts";
+import { Replica, type ReplicaHooks } from "../replica/replica.ts";
+import { probeStore } from "../store/probe.ts";
+import { Catalog, DEFAULT_PAGE_SIZE } from "./catalog.ts";
+import { BrokerRecord, type ClusterFile, LeaderHeartbeat, openCluster } from "./cluster-files.ts";
+import { NodeDatabases } from "./databases.ts";
+import { type Identity, takeIdentity } from "./identity.ts";
+import { Leadership } from "./leadership.ts";
+import { Maintenance } from "./maintenance.ts";
+import { defaultMemoryDir, type MemoryFolder, openMemoryFolder } from "./memory-folder.ts";
+import { assembleParts, type Assembly, openNodeStore } from "./parts.ts";
+import { SystemDatabase } from "./system-database.ts";
+
+export interface NodeParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly version: string;
+  /** The argv that starts this program again, for child processes. */
+  readonly childCommand: readonly string[];
+  /** Ends the process: another one runs with this node's id. */
+  exit(code: number): void;
+  /** For crash points of tests. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+export interface NodeHandle {
+  readonly node: HeadgateNode;
+  /** Finds or makes the cluster. Resolves when this node serves; rejects when it must not. */
+  start(): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Takes the node's id and its folder of memory, and opens the store without a request. `address` is
+ * where clients reach this node, "http://host:port". Throws when another process has either.
+ */
+export async function createNode(
+  config: Config,
+  address: string,
+  parts: NodeParts,
+): Promise<NodeHandle> {
+  if (config.auth.required) {
+    throw new Failure(
+      "invalid",
+      "Cannot start with auth.required: this version has no tokens yet; " +
+        "listen on a loopback address, or set auth.required: false where the network is trusted",
+    );
+  }
+  const identity = takeIdentity(config.cluster_mode.node_id_path, parts.random);
+  const memory = openMemoryFolder(config.memory_dir ?? defaultMemoryDir(), identity.id, parts.log);
+  const metrics = new Metrics();
+  const store = await openNodeStore(config, metrics, parts);
+  const assembly = assembleParts({ config, parts, store, metrics, memory, identity, address });
+  return new RunningNode(config, address, parts, { identity, memory, metrics, assembly });
+}
+
+interface Taken {
+  readonly identity: Identity;
+  readonly memory: MemoryFolder;
+  readonly metrics: Metrics;
+  readonly assembly: Assembly;
+}
+
+class RunningNode implements HeadgateNode, NodeHandle {
+  readonly node: HeadgateNode = this;
+  readonly id: string;
+  readonly databases: NodeDatabases;
+  readonly #config: Config;
+  readonly #address: string;
+  readonly #parts: NodeParts;
+  readonly #taken: Taken;
+  readonly #catalog: Catalog;
+  readonly #leadership: Leadership;
+  readonly #maintenance: Maintenance;
+  readonly #startedAtMs: number;
+  #cluster: ClusterFile | null = null;
+  #state: "starting" | "active" | "stopping" = "starting";
+
+  constructor(config: Config, address: string, parts: NodeParts, taken: Taken) {
+    const { clock, log, random } = parts;
+    const { identity, assembly } = taken;
+    this.id = identity.id;
+    this.#config = config;
+    this.#address = address;
+    this.#parts = parts;
+    this.#taken = taken;
+    this.#startedAtMs = clock.monotonicMs();
+    const hooks = this.#hooks();
+    this.#catalog = new Catalog({ parts: assembly.parts, hooks, clock, log });
+    const filesParts = { store: assembly.store, clock, random };
+    const mode = config.cluster_mode;
+    this.#leadership = new Leadership({
+      store: assembly.store,
+      clock,
+      log,
+      node: { id: this.id, address },
+      peerAddress: this.#peerAddress(),
+      eligible: config.eligible,
+      heartbeat: new LeaderHeartbeat(filesParts),
+      heartbeatMs: mode.leader_heartbeat_interval_secs * 1000,
+      staleMs: mode.leader_stale_threshold_secs * 1000,
+      onLead: () => this.#onLead(),
+      onReplaced: (failure) => this.#fail(failure),
+    });
+    this.databases = new NodeDatabases({
+      catalog: this.#catalog,
+      readers: assembly.readers,
+      parts: assembly.parts,
+      clock,
+    });
+    this.#maintenance = new Maintenance({
+      clock,
+      log,
+      catalog: this.#catalog,
+      leads: () => this.#leadership.claim !== null,
+      record: new BrokerRecord(filesParts),
+      recordEveryMs: mode.broker_heartbeat_interval_secs * 1000,
+      facts: () => this.#brokerFacts(),
+      onReplaced: (failure) => this.#fail(failure),
+    });
+  }
+
+  async start(): Promise<void> {
+    const { log, clock } = this.#parts;
+    const { assembly } = this.#taken;
+    const [, cluster, system] = await Promise.all([
+      this.#probe(),
+      openCluster({ store: assembly.store, clock, random: this.#parts.random }),
+      Replica.open(assembly.parts, SYSTEM_DATABASE, this.#hooks()),
+    ]);
+    this.#cluster = cluster;
+    await this.#maintenance.record();
+    const replica = system ?? await this.#found();
+    const database = new SystemDatabase(replica, clock, this.id);
+    await this.#catalog.start(replica, database);
+    await this.#leadership.start(replica);
+    this.#state = "active";
+    this.#maintenance.start();
+    log.info("serving", {
+      cluster: cluster.id,
+      node: this.id,
+      store: assembly.store.name,
+      ms: Math.round(clock.monotonicMs() - this.#startedAtMs),
+    });
+  }
+
+  async stop(): Promise<void> {
+    if (this.#state === "stopping") return;
+    this.#state = "stopping";
+    const { memory, identity, assembly } = this.#taken;
+    const failure = new Failure("unavailable", "The node is stopping", { retryAfterMs: 1_000 });
+    this.#maintenance.close();
+    await this.#leadership.close();
+    await this.#catalog.close(failure);
+    await assembly.close();
+    memory.remove();
+    identity.lock.release();
+  }
+
+  // deno-lint-ignore require-await -- the port is asynchronous: a broker asks the leader
+  async status(): Promise<ClusterStatus> {
+    const { replica } = this.#catalog.system;
+    const claim = replica.ownership?.claim;
+    const head = replica.image.head.epoch;
+    return {
+      cluster: this.#cluster?.id ?? "",
+      leader: claim ? { id: claim.node, address: claim.address } : null,
+      term: replica.ownership?.term ?? 0,
+      epoch: replica.tip,
+      nodes: [{
+        id: this.id,
+        address: this.#address,
+        roles: this.#config.roles,
+        state: this.#state,
+        zone: this.#config.zone,
+        version: this.#parts.version,
+        head,
+        lag: replica.tip - head,
+        last_heard_ms: 0,
+      }],
+      breaker: { state: "closed" },
+      price_month_usd: this.#taken.assembly.priceMonthUsd(),
+    };
+  }
+
+  ready(): Readiness {
+    const replica = this.#catalog.peek(SYSTEM_DATABASE);
+    const reasons = this.#state === "active" ? [] : [`the node is ${this.#state}`];
+    return {
+      ready: reasons.length === 0,
+      role: this.#leadership.claim === null ? "broker" : "leader",
+      head: replica?.tip ?? 0,
+      store: this.#taken.assembly.store.name,
+      state: this.#state,
+      reasons,
+    };
+  }
+
+  metrics(): string {
+    return this.#taken.metrics.text();
+  }
+
+  systemEpoch(): number {
+    return this.#catalog.peek(SYSTEM_DATABASE)?.tip ?? 0;
+  }
+
+  #hooks(): ReplicaHooks {
+    return {
+      systemClaim: () => this.#leadership.claim,
+      onFenced: (replica) => this.#onFenced(replica),
+      onSnapshot: (replica, epoch) => this.#onSnapshot(replica, epoch),
+    };
+  }
+
+  /** I12: once per start, and never skipped. */
+  async #probe(): Promise<void> {
+    const { clock, random } = this.#parts;
+    await probeStore(this.#taken.assembly.store, { clock, random });
+  }
+
+  /** No chain of `system`: this node makes the cluster, unless another is faster. */
+  async #found(): Promise<Replica> {
+    const { parts } = this.#taken.assembly;
+    if (!this.#config.eligible) {
+      throw new Failure("unavailable", "There is no cluster yet, and this node may not make one");
+    }
+    await this.#refuseLostSystem();
+    const made = await Replica.create(parts, SYSTEM_DATABASE, DEFAULT_PAGE_SIZE, this.#hooks()) ??
+      await Replica.open(parts, SYSTEM_DATABASE, this.#hooks());
+    if (made) return made;
+    throw new Failure("unavailable", "The chain of system vanished while it was read");
+  }
+
+  /** A store with databases but without `system` is not empty: it lost something. */
+  async #refuseLostSystem(): Promise<void> {
+    const { store } = this.#taken.assembly;
+    const { objects } = await store.list(DATABASES_PREFIX, { limit: 1 });
+    const other = objects.find(({ key }) => !key.startsWith(`${DATABASES_PREFIX}system/`));
+    if (other) {
+      throw new Failure(
+        "corrupt",
+        `Cannot start on ${store.name}: it holds ${other.key} but no chain of the database system`,
+      );
+    }
+  }
+
+  async #onLead(): Promise<void> {
+    await this.#catalog.system.database.prepare();
+    await this.#catalog.refresh();
+    void this.#catalog.finishDrops();
+  }
+
+  #onFenced(replica: Replica): void {
+    const { log } = this.#parts;
+    log.warn("another node has taken a chain", { database: replica.name });
+    if (replica.name === SYSTEM_DATABASE) {
+      this.#leadership.deposed();
+      for (const other of this.#catalog.replicas()) void other.giveUp();
+      return;
+    }
+    // Whoever took it leads; asking the chain of `system` finds that out at once.
+    this.#catalog.system.replica.prove().catch((error) =>
+      log.info("no longer the leader", { cause: describe(error) })
+    );
+  }
+
+  #onSnapshot(replica: Replica, epoch: number): void {
+    if (this.#leadership.claim === null) return;
+    this.#catalog.system.database.addSnapshot(replica.name, epoch).catch((error) =>
+      this.#parts.log.warn("could not record a verified snapshot", {
+        database: replica.name,
+        epoch,
+        cause: describe(error),
+      })
+    );
+  }
+
+  #fail(failure: Failure): void {
+    this.#parts.log.error(describe(failure));
+    this.#parts.exit(isFailure(failure, "conflict") ? 1 : 3);
+  }
+
+  #brokerFacts() {
+    return {
+      node: this.id,
+      address: this.#address,
+      peer_address: this.#peerAddress(),
+      zone: this.#config.zone,
+      roles: this.#config.roles,
+      state: "active",
+      version: this.#parts.version,
+      nonce: this.#taken.identity.nonce,
+    };
+  }
+
+  #peerAddress(): string {
+    const { hostname } = new URL(this.#address);
+    return `${hostname}:${this.#config.cluster_mode.internal_api_port}`;
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * What a command sees of the process it runs in: environment, terminal, clock, chance. Commands get
+ * it as an argument, so a test can bring its own.
+ */
+import { readFileSync, writeSync } from "node:fs";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { type Random, systemRandom } from "../base/random.ts";
+
+export interface Surroundings {
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly clock: Clock;
+  readonly random: Random;
+  /** Text for standard output, newlines included. */
+  write(text: string): void;
+  /** Text for standard error, newlines included. */
+  writeError(text: string): void;
+  /** All of standard input; "" where it is a terminal. */
+  readInput(): string;
+  readonly inputIsTerminal: boolean;
+  readonly outputIsTerminal: boolean;
+  /** Columns of the terminal; null where the output is none. */
+  columns(): number | null;
+  /** argv that starts this program again, before its arguments. */
+  readonly command: readonly string[];
+}
+
+export function processSurroundings(): Surroundings {
+  // A compiled binary is its own program; otherwise the runtime is given the path of main.ts.
+  const compiled = Bun.main.startsWith("/$bunfs/") || /^[A-Z]:[\\/]~BUN/i.test(Bun.main);
+  return {
+    environment: process.env,
+    clock: systemClock,
+    random: systemRandom,
+    write: (text) => writeAll(1, text),
+    writeError: (text) => writeAll(2, text),
+    readInput: () => (process.stdin.isTTY ? "" : readFileSync(0, "utf8")),
+    inputIsTerminal: process.stdin.isTTY === true,
+    outputIsTerminal: process.stdout.isTTY === true,
+    columns: () => (process.stdout.isTTY ? process.stdout.columns || 80 : null),
+    command: compiled ? [process.execPath] : [process.execPath, Bun.main],
+  };
+}
+
+/**
+ * Writes at once, so that nothing is lost when the process ends. A reader that went away, as in
+ * `… | head`, ends it as it ends other programs.
+ */
+function writeAll(descriptor: number, text: string): void {
+  let bytes: Uint8Array = Buffer.from(text);
+  while (bytes.byteLength > 0) {
+    try {
+      bytes = bytes.subarray(writeSync(descriptor, bytes));
+    } catch (error) {
+      const code: unknown = Object(error).code;
+      if (code === "EPIPE") process.exit(0);
+      if (code !== "EAGAIN") throw error;
+      Bun.sleepSync(1);
+    }
+  }
+}

@@ -1,0 +1,106 @@
+/** The cluster's own database: which databases there are, and which of their snapshots are proved. */
+import { Failure } from "../base/failure.ts";
+import type { Clock } from "../base/clock.ts";
+import { MACHINERY_TIMEOUT_MS } from "../base/limits.ts";
+import type { Statement } from "../database/statement.ts";
+import type { Replica } from "../replica/replica.ts";
+
+export interface DatabaseRow {
+  readonly name: string;
+  readonly pageSize: number;
+  readonly createdAt: string;
+}
+
+const SCHEMA: readonly Statement[] = [
+  {
+    sql:
+      "CREATE TABLE IF NOT EXISTS databases (name TEXT PRIMARY KEY, page_size INTEGER NOT NULL, " +
+      "created_at TEXT NOT NULL) WITHOUT ROWID",
+  },
+  {
+    sql: "CREATE TABLE IF NOT EXISTS snapshots (database TEXT NOT NULL, epoch INTEGER NOT NULL, " +
+      "verified_at TEXT NOT NULL, PRIMARY KEY (database, epoch)) WITHOUT ROWID",
+  },
+];
+
+export class SystemDatabase {
+  readonly #replica: Replica;
+  readonly #clock: Clock;
+  readonly #subject: string;
+
+  constructor(replica: Replica, clock: Clock, subject: string) {
+    this.#replica = replica;
+    this.#clock = clock;
+    this.#subject = subject;
+  }
+
+  /** Makes the tables, if this is the cluster's first leader. Needs the ownership of `system`. */
+  async prepare(): Promise<void> {
+    const tables = await this.#replica.image.read((database) =>
+      database.query("SELECT count(*) FROM sqlite_schema WHERE name IN ('databases', 'snapshots')")
+        .values()[0]?.[0]
+    );
+    if (Number(tables) < SCHEMA.length) await this.#execute(SCHEMA);
+  }
+
+  /** As of this node's head; empty before the first leader has made the tables. */
+  async list(): Promise<DatabaseRow[]> {
+    return await this.#replica.image.read((database) => {
+      const exists = database.query("SELECT 1 FROM sqlite_schema WHERE name = 'databases'")
+        .values();
+      if (exists.length === 0) return [];
+      return database.query("SELECT name, page_size, created_at FROM databases ORDER BY name")
+        .values()
+        .map(([name, pageSize, createdAt]) => ({
+          name: String(name),
+          pageSize: Number(pageSize),
+          createdAt: String(createdAt),
+        }));
+    });
+  }
+
+  async add(row: DatabaseRow): Promise<void> {
+    await this.#execute([{
+      sql: "INSERT OR IGNORE INTO databases (name, page_size, created_at) VALUES (?, ?, ?)",
+      params: [row.name, row.pageSize, row.createdAt],
+    }]);
+  }
+
+  async remove(name: string): Promise<void> {
+    await this.#execute([
+      { sql: "DELETE FROM snapshots WHERE database = ?", params: [name] },
+      { sql: "DELETE FROM databases WHERE name = ?", params: [name] },
+    ]);
+  }
+
+  async addSnapshot(database: string, epoch: number): Promise<void> {
+    const at = new Date(this.#clock.nowMs()).toISOString();
+    await this.#execute([
+      {
+        sql: "INSERT OR REPLACE INTO snapshots (database, epoch, verified_at) VALUES (?, ?, ?)",
+        params: [database, epoch, at],
+      },
+      {
+        sql: "DELETE FROM snapshots WHERE database = ?1 AND epoch NOT IN " +
+          "(SELECT epoch FROM snapshots WHERE database = ?1 ORDER BY epoch DESC LIMIT 100)",
+        params: [database],
+      },
+    ]);
+  }
+
+  /** Resolves when the image of this node holds what was written. */
+  async #execute(statements: readonly Statement[]): Promise<void> {
+    const deadlineMs = this.#clock.monotonicMs() + MACHINERY_TIMEOUT_MS;
+    const request = { statements, subject: this.#subject, deadlineMs, trusted: true };
+    const { epoch } = await this.#replica.execute(request);
+    await this.#replica.image.reached(epoch, deadlineMs);
+  }
+}
+
+export function notLeading(leader: string | undefined): Failure {
+  return new Failure(
+    "elsewhere",
+    `This node does not lead the cluster; ${leader ?? "another node"} does`,
+    leader === undefined ? {} : { leader },
+  );
+}
