@@ -1,0 +1,141 @@
+/** A node as a command sees it: requests over HTTP, answers or failures of the same kinds. */
+import { Failure, type FailureKind } from "../base/failure.ts";
+import type { Surroundings } from "../server/surroundings.ts";
+import { type ParsedArguments, UsageError } from "./arguments.ts";
+
+export const DEFAULT_URL = "http://127.0.0.1:8080";
+
+const KINDS: ReadonlySet<string> = new Set<FailureKind>([
+  "invalid",
+  "denied",
+  "missing",
+  "conflict",
+  "busy",
+  "elsewhere",
+  "unavailable",
+  "uncertain",
+  "too_large",
+  "corrupt",
+]);
+
+/** Errors of a connection that never was: nothing was sent. */
+const REFUSED = new Set(["ConnectionRefused", "ECONNREFUSED", "FailedToOpenSocket", "ENOTFOUND"]);
+
+export interface ApiRequest {
+  readonly method: "GET" | "POST" | "DELETE";
+  /** From the root: "/v1/databases". */
+  readonly path: string;
+  readonly body?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export class ApiClient {
+  readonly url: string;
+  readonly #token: string | undefined;
+
+  constructor(url: string, token?: string) {
+    this.url = url.replace(/\/+$/, "");
+    this.#token = token;
+  }
+
+  /** The parsed answer. Throws the `Failure` that the node answered with. */
+  async json<T>(request: ApiRequest): Promise<T> {
+    const { text } = await this.text(request);
+    try {
+      return JSON.parse(text) as T;
+    } catch (cause) {
+      throw new Failure("corrupt", `The answer of ${this.url} is not JSON`, { cause });
+    }
+  }
+
+  async text(request: ApiRequest): Promise<{ text: string; epoch: number }> {
+    const response = await this.send(request);
+    try {
+      const text = await response.text();
+      return { text, epoch: Number(response.headers.get("headgate-epoch") ?? 0) };
+    } catch (cause) {
+      throw this.#lost(request, cause);
+    }
+  }
+
+  /** An answer whose status says that it is none is thrown; the caller reads the body. */
+  async send(request: ApiRequest): Promise<Response> {
+    let response: Response;
+    try {
+      response = await fetch(`${this.url}${request.path}`, {
+        method: request.method,
+        headers: {
+          ...(request.body === undefined ? {} : { "content-type": "application/json" }),
+          ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
+          ...request.headers,
+        },
+        ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+        // A connection that was used before is where a request may be sent twice.
+        keepalive: false,
+      });
+    } catch (cause) {
+      throw this.#lost(request, cause);
+    }
+    if (response.ok) return response;
+    throw await this.#failure(response);
+  }
+
+  #lost(request: ApiRequest, cause: unknown): Failure {
+    if (REFUSED.has(String(Object(cause).code))) {
+      return new Failure("unavailable", `Cannot reach ${this.url}: is a node running there?`, {
+        cause,
+      });
+    }
+    const kind = request.method === "GET" ? "unavailable" : "uncertain";
+    return new Failure(kind, `The connection to ${this.url} broke before the answer came`, {
+      cause,
+    });
+  }
+
+  async #failure(response: Response): Promise<Failure> {
+    const text = await response.text().catch(() => "");
+    const error: Record<string, unknown> = Object(parse(text)).error ?? {};
+    const { kind, message, leader, details } = error;
+    if (typeof kind !== "string" || !KINDS.has(kind)) {
+      const start = text.slice(0, 200).trim();
+      return new Failure("unavailable", `${this.url} answered ${response.status}: ${start}`);
+    }
+    return new Failure(kind as FailureKind, String(message), {
+      ...(typeof leader === "string" ? { leader } : {}),
+      ...(typeof details === "object" && details !== null
+        ? { details: details as Record<string, unknown> }
+        : {}),
+    });
+  }
+}
+
+/** The client that `--url` and `--token`, or the environment, name. */
+export function clientOf(args: ParsedArguments, { environment }: Surroundings): ApiClient {
+  const url = args.text("url") ?? (environment["HEADGATE_URL"] || DEFAULT_URL);
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    throw new UsageError(`${JSON.stringify(url)} is not a URL, as in ${DEFAULT_URL}`);
+  }
+  return new ApiClient(url, args.text("token") ?? (environment["HEADGATE_TOKEN"] || undefined));
+}
+
+/** What the process ends with. */
+export function exitCode(failure: Failure): number {
+  switch (failure.kind) {
+    case "elsewhere":
+    case "unavailable":
+    case "busy":
+      return 3;
+    case "uncertain":
+      return 4;
+    default:
+      return 1;
+  }
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}

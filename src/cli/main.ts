@@ -1,0 +1,86 @@
+/** A command line → a call → an exit code. */
+import { isFailure } from "../base/failure.ts";
+import { processSurroundings, type Surroundings } from "../server/surroundings.ts";
+import { nearest, parseArguments, UsageError } from "./arguments.ts";
+import { exitCode } from "./client.ts";
+import { type Command, commandHelp, optionsOf, overview } from "./command.ts";
+import { COMMANDS } from "./commands.ts";
+
+/** Runs one command in this process. Resolves to its exit code. */
+export function runCli(args: readonly string[]): Promise<number> {
+  return runCommand(args, processSurroundings());
+}
+
+export async function runCommand(
+  args: readonly string[],
+  surroundings: Surroundings,
+): Promise<number> {
+  let command: Command | null = null;
+  try {
+    const found = findCommand(args);
+    if (typeof found === "string") {
+      surroundings.write(found);
+      return 0;
+    }
+    command = found.command;
+    return await run(command, found.rest, surroundings);
+  } catch (error) {
+    if (error instanceof UsageError) {
+      const more = command === null ? "headgate help" : `headgate ${command.name} --help`;
+      surroundings.writeError(`${error.message}\nSee: ${more}\n`);
+      return 2;
+    }
+    if (!isFailure(error)) throw error;
+    const leader = error.leader === undefined ? "" : `\nThe leader is ${error.leader}`;
+    surroundings.writeError(`${error.kind}: ${error.message}${leader}\n`);
+    return exitCode(error);
+  }
+}
+
+async function run(
+  command: Command,
+  rest: readonly string[],
+  surroundings: Surroundings,
+): Promise<number> {
+  if (command.raw) return await command.raw(rest, surroundings);
+  const parsed = parseArguments(rest, optionsOf(command));
+  if (parsed.has("help")) {
+    surroundings.write(commandHelp(command));
+    return 0;
+  }
+  const [least, most] = command.count;
+  const given = parsed.positionals.length;
+  if (given < least || given > most) {
+    const extra = given > most ? `${JSON.stringify(parsed.positionals[most])} is too much` : null;
+    throw new UsageError(
+      `${extra ?? "Something is missing"}: headgate ${command.name} ${command.operands}`.trimEnd(),
+    );
+  }
+  return await command.run(parsed, surroundings);
+}
+
+/** A command with what follows its name, or a text to print. Throws `UsageError`. */
+function findCommand(
+  args: readonly string[],
+): { command: Command; rest: readonly string[] } | string {
+  const [first, second] = args;
+  if (first === undefined || first === "help" || first === "--help" || first === "-h") {
+    const named = COMMANDS.find(({ name }) => name === args.slice(1).join(" "));
+    return named ? commandHelp(named) : overview(COMMANDS);
+  }
+  if (first === "--version" || first === "-v") return findCommand(["version", ...args.slice(1)]);
+  for (const words of [2, 1]) {
+    const name = args.slice(0, words).join(" ");
+    const command = COMMANDS.find((candidate) => candidate.name === name);
+    if (command && args.length >= words) return { command, rest: args.slice(words) };
+  }
+  const group = COMMANDS.filter(({ name }) => name.startsWith(`${first} `));
+  if (group.length > 0 && (second === undefined || second.startsWith("-"))) return overview(group);
+  const wanted = group.length > 0 ? `${first} ${second}` : first;
+  const names = COMMANDS.map(({ name }) => name);
+  const byLastWord = nearest(wanted, names.map((name) => name.split(" ").at(-1) ?? name));
+  const near = nearest(wanted, names) ??
+    names.find((name) => name.split(" ").at(-1) === byLastWord);
+  const hint = near === undefined ? "" : `; did you mean headgate ${near}?`;
+  throw new UsageError(`There is no command headgate ${wanted}${hint}`);
+}

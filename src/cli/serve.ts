@@ -1,0 +1,147 @@
+/** `serve`: one node, from its configuration to its end. */
+import { hostname } from "node:os";
+import { describe, Failure } from "../base/failure.ts";
+import { STOP_TIMEOUT_MS } from "../base/limits.ts";
+import { createLog, type Log } from "../base/log.ts";
+import { COMMIT, VERSION } from "../base/version.ts";
+import { hostOf, isLoopback, portOf } from "../config/address.ts";
+import type { Config } from "../config/config.ts";
+import { configText } from "../config/print.ts";
+import { failureText } from "../http/answer.ts";
+import { createApp, type HttpApp } from "../http/app.ts";
+import type { HeadgateNode } from "../http/node.ts";
+import { listen, type Listener } from "../server/listen.ts";
+import type { Surroundings } from "../server/surroundings.ts";
+import type { ParsedArguments } from "./arguments.ts";
+import { configOf } from "./settings.ts";
+
+export interface Serving {
+  readonly node: HeadgateNode;
+  readonly listener: Listener;
+}
+
+export async function runServe(args: ParsedArguments, around: Surroundings): Promise<number> {
+  const config = configOf(args, around);
+  if (args.has("print-config")) {
+    around.write(configText(config));
+    return 0;
+  }
+  return await serve(config, around);
+}
+
+/** Serves until a signal or the node itself ends it. Resolves to the exit code. */
+export async function serve(
+  config: Config,
+  around: Surroundings,
+  onServing: (serving: Serving, log: Log) => Promise<void> = async () => {},
+): Promise<number> {
+  const { clock, random, environment } = around;
+  const log = createLog({
+    ...config.log,
+    nowMs: () => clock.nowMs(),
+    write: (line) => around.writeError(`${line}\n`),
+  });
+  const end = endOfServing(log);
+  let app: HttpApp | null = null;
+  // The port comes first, since the node publishes the address that others reach it by.
+  const listener = listen({
+    host: hostOf(config.listen),
+    port: portOf(config.listen),
+    bodyBytesMax: config.limits.body_bytes_max,
+    clock,
+    fetch: (request) => app?.fetch(request) ?? notYet(),
+  });
+  try {
+    const { createNode } = await import("../server/node.ts");
+    const handle = await createNode(config, addressOf(config, listener.port), {
+      clock,
+      random,
+      log,
+      environment,
+      version: VERSION,
+      childCommand: around.command,
+      exit: end.exit,
+    });
+    app = appOf(config, handle.node, around, log);
+    try {
+      const ended = await Promise.race([handle.start().then(() => null), end.reached]);
+      if (ended !== null) return ended;
+      log.info("serving", {
+        url: listener.url,
+        node: handle.node.id,
+        version: VERSION,
+        commit: COMMIT,
+      });
+      warnIfOpen(config, log);
+      await Promise.race([onServing({ node: handle.node, listener }, log), end.reached]);
+      return await end.reached;
+    } finally {
+      await listener.stop(STOP_TIMEOUT_MS);
+      await handle.stop();
+      log.info("stopped");
+    }
+  } finally {
+    await listener.stop(0);
+  }
+}
+
+function appOf(config: Config, node: HeadgateNode, { clock }: Surroundings, log: Log): HttpApp {
+  const { limits } = config;
+  return createApp(node, {
+    clock,
+    log,
+    limits: {
+      bodyBytesMax: limits.body_bytes_max,
+      resultBytesMax: limits.result_bytes_max,
+      readTimeoutMs: limits.read_timeout_ms,
+      writeTimeoutMs: limits.write_timeout_ms,
+    },
+  });
+}
+
+/** Where clients reach this node: as advertised, else where it listens, else by the machine's name. */
+export function addressOf(config: Config, port: number): string {
+  const listened = hostOf(config.listen);
+  const everywhere = listened === "0.0.0.0" || listened === "::";
+  const host = config.cluster_mode.advertised_host ?? (everywhere ? hostname() : listened);
+  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+function notYet(): Response {
+  const failure = new Failure("unavailable", "This node is starting", { retryAfterMs: 1000 });
+  return new Response(failureText(failure), {
+    status: 503,
+    headers: { "content-type": "application/json", "retry-after": "1" },
+  });
+}
+
+function warnIfOpen(config: Config, log: Log): void {
+  if (isLoopback(config.listen)) log.info("anybody on this machine may use it: no tokens needed");
+  else log.warn("anybody who reaches the port may use it: auth.required is false");
+}
+
+interface EndOfServing {
+  /** Resolves to the exit code. */
+  readonly reached: Promise<number>;
+  /** The node's own way out. */
+  exit(code: number): void;
+}
+
+/** The first signal stops in order, the second at once. */
+function endOfServing(log: Log): EndOfServing {
+  const { promise, resolve } = Promise.withResolvers<number>();
+  let stopping = false;
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(130);
+      stopping = true;
+      log.info("stopping", { signal });
+      resolve(0);
+    });
+  }
+  process.on("unhandledRejection", (error) => {
+    log.error("a bug: a rejection that nobody handled", { error: describe(error) });
+    throw error;
+  });
+  return { reached: promise, exit: (code) => process.exit(code) };
+}
