@@ -11,7 +11,8 @@ import { Failure } from "../base/failure.ts";
 import type { Random } from "../base/random.ts";
 import { errorCode, isAbsent } from "./file-error.ts";
 import { RESERVED_SEGMENT } from "./key.ts";
-import type { Body } from "./store.ts";
+import { checkBodyFile } from "./body-file.ts";
+import { type Body, bodySize } from "./store.ts";
 
 /** A temporary file older than this was left by a process that died. */
 const LEFTOVER_AGE_MS = 24 * 3600 * 1000;
@@ -80,16 +81,17 @@ export class Disk {
     const path = `${this.#temporary}/${name}`;
     const inMemory = body instanceof Uint8Array;
     if (!inMemory) {
+      await checkBodyFile(body);
       await copyFile(body.path, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
     }
     await using handle = await open(path, inMemory ? "wx" : "r+");
     if (inMemory) await handle.writeFile(body);
     await handle.sync();
     const { size, ino, mtimeMs } = await handle.stat();
-    const wanted = inMemory ? body.byteLength : body.size;
+    const wanted = bodySize(body);
     if (size !== wanted) {
       await rm(path, { force: true });
-      throw new Failure("invalid", `A body of ${wanted} bytes has ${size} bytes on the disk`);
+      throw new Failure("unavailable", `A body of ${wanted} bytes has ${size} bytes on the disk`);
     }
     if (inMemory) this.#offsetMs = mtimeMs - this.#clock.nowMs();
     return { path, size, inode: ino, modifiedAtMs: mtimeMs };

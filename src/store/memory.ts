@@ -5,10 +5,12 @@
 import { readFile } from "node:fs/promises";
 import type { Clock } from "../base/clock.ts";
 import { Failure } from "../base/failure.ts";
+import { checkBodyFile } from "./body-file.ts";
 import { checkKey, checkRange, compareKeys, pageLimit } from "./key.ts";
 import type {
   Body,
   CreateOptions,
+  FileBody,
   ListOptions,
   ListPage,
   ObjectInfo,
@@ -154,12 +156,9 @@ function checkSignal(options: RequestOptions | undefined): void {
   }
 }
 
-async function readWhole(body: { readonly path: string; readonly size: number }) {
-  const bytes = new Uint8Array(await readFile(body.path));
-  if (bytes.length !== body.size) {
-    throw new Failure("invalid", `${body.path} has ${bytes.length} bytes, not ${body.size}`);
-  }
-  return bytes;
+async function readWhole(body: FileBody): Promise<Uint8Array> {
+  await checkBodyFile(body);
+  return new Uint8Array(await readFile(body.path));
 }
 
 /** Index of the first key that is not below `from`. */

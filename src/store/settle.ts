@@ -47,9 +47,9 @@ export async function settle(
   let last: Sent | Seen = await creation.send();
   if (last === "created") return creation.settled("won", true);
   for (let failures = 1;; failures++) {
-    // Taken or unknown is looked at at once; everything else waits first.
-    if (last !== "exists" && last !== "unknown") await creation.wait(failures);
-    last = last === "refused" || last === "absent" ? await creation.send() : await creation.look();
+    const step: Step = NEXT[last];
+    if (step.waits) await creation.wait(failures);
+    last = step.sends ? await creation.send() : await creation.look();
     if (last === "created" || last === "equal") return creation.settled("won", false);
     if (last === "different") return creation.settled("lost", false);
   }
@@ -57,6 +57,20 @@ export async function settle(
 
 type Sent = "created" | "exists" | "refused" | "unknown";
 type Seen = "equal" | "different" | "absent" | "unread";
+
+interface Step {
+  readonly waits: boolean;
+  readonly sends: boolean;
+}
+
+/** What follows an attempt that did not decide: the first look comes at once, all else waits. */
+const NEXT = {
+  exists: { waits: false, sends: false },
+  unknown: { waits: false, sends: false },
+  refused: { waits: true, sends: true },
+  absent: { waits: true, sends: true },
+  unread: { waits: true, sends: false },
+} satisfies Record<Exclude<Sent | Seen, "created" | "equal" | "different">, Step>;
 
 /** The steps of one creation and what they have shown so far. */
 class Creation {
