@@ -1,0 +1,44 @@
+/** One take on its way: what is asked of the child, and what its answer becomes for the owner. */
+import type { Deferred } from "../base/deferred.ts";
+import type { PendingBatch } from "./pending-batch.ts";
+import type { Taken, TakeOptions } from "./workspace.ts";
+import type { ToWriter, WriterEpoch } from "./writer-message.ts";
+import { readBytes } from "./writer-output.ts";
+
+export interface Taking {
+  readonly batch: PendingBatch;
+  readonly options: TakeOptions;
+  readonly done: Deferred<Taken>;
+  isSent: boolean;
+}
+
+export function takeMessage(options: TakeOptions, epochBytesMax: number): ToWriter {
+  return {
+    kind: "take",
+    epochKind: options.kind,
+    timestampMs: options.timestampMs,
+    nodeId: String(options.nodeId),
+    epochBytesMax,
+  };
+}
+
+/** Reads the epoch's bytes and settles the take. */
+export async function finishTake(
+  { batch, done }: Taking,
+  epoch: WriterEpoch | null,
+): Promise<void> {
+  const { answers, putOff } = await batch.outcomes();
+  if (epoch === null) return done.resolve({ epoch: null, answers, putOff });
+  const bytes = await readBytes(epoch.bytes);
+  done.resolve({
+    epoch: {
+      bytes,
+      fileChecksum: BigInt(epoch.fileChecksum),
+      number: epoch.epoch,
+      databaseChecksum: BigInt(epoch.databaseChecksum),
+      timestampMs: epoch.timestampMs,
+    },
+    answers,
+    putOff,
+  });
+}

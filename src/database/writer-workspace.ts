@@ -1,0 +1,313 @@
+/**
+ * The workspace as its owner sees it: tells a writer child what to execute and take, ends it when a
+ * request runs into its deadline or a limit, and then lets another run the rest of the batch again,
+ * over the same files, cut back to the last taken commit.
+ */
+import { rmSync } from "node:fs";
+import { assert } from "../base/assert.ts";
+import { type Deferred, deferred } from "../base/deferred.ts";
+import { Failure } from "../base/failure.ts";
+import { EPOCH_BYTES_MAX, WRITER_DEATHS_MAX } from "../base/limits.ts";
+import type { PendingBatch, PendingRequest } from "./pending-batch.ts";
+import { toFailure } from "./sql-error.ts";
+import type {
+  AnswerFailure,
+  BatchRequest,
+  RewriteOptions,
+  Rewritten,
+  Taken,
+  TakeOptions,
+  Workspace,
+} from "./workspace.ts";
+import { Batches } from "./writer-batches.ts";
+import { endedFailure, excessFailure, overflowFailure } from "./writer-failure.ts";
+import type { FromWriter, WriterHead } from "./writer-message.ts";
+import { readText } from "./writer-output.ts";
+import { finishTake, takeMessage } from "./writer-take.ts";
+import type { OpenWorkspaceOptions } from "./writer-options.ts";
+import { workspacePaths, WriterProcess } from "./writer-process.ts";
+import { type Excess, WriterWatch } from "./writer-watch.ts";
+
+export class WriterWorkspace implements Workspace {
+  readonly #options: OpenWorkspaceOptions;
+  readonly #process: WriterProcess;
+  readonly #watch: WriterWatch;
+  readonly #batches = new Batches();
+  #rewriting: Deferred<Rewritten> | null = null;
+  #opening: Deferred<void> | null = null;
+  #waiting: Deferred<void>[] = [];
+  /** Why nothing goes on; null while all is well. */
+  #failure: Failure | null = null;
+  #onEnded: (id: number, failure: AnswerFailure) => void = () => {};
+  #serial = 1;
+  #epochBytesMax = EPOCH_BYTES_MAX;
+  #willFlush = false;
+  /** In a row, without a take between them or a request to blame. */
+  #deaths = 0;
+
+  constructor(options: OpenWorkspaceOptions) {
+    this.#options = options;
+    const { directory, clock } = options;
+    const { path, progressPath } = workspacePaths(directory);
+    this.#process = new WriterProcess({ ...options, path, progressPath }, {
+      onMessage: (message) => this.#hear(message),
+      onDeath: () => this.#died(),
+      isIdle: () => this.#batches.isEmpty && this.#rewriting === null,
+    });
+    this.#watch = new WriterWatch({ clock, progressPath, logPath: `${path}-wal` }, {
+      isWorking: () =>
+        !this.#batches.isSettled && !this.#process.isStopping && this.#failure === null,
+      find: (serial) => this.#batches.find(serial)?.pending ?? null,
+      residentBytes: () => this.#process.residentBytes(),
+      logStart: () => this.#process.logStart,
+      onExcess: (excess, serial) => this.#exceeded(excess, serial),
+    });
+  }
+
+  open(head: WriterHead | null): Promise<void> {
+    const opening = this.#opening = deferred<void>();
+    this.#process.begin(head);
+    return opening.promise;
+  }
+
+  execute(requests: readonly BatchRequest[]): void {
+    this.#batches.open.add(requests, this.#options.clock.monotonicMs());
+    if (this.#willFlush) return;
+    this.#willFlush = true;
+    queueMicrotask(() => {
+      this.#willFlush = false;
+      this.#flush();
+    });
+  }
+
+  async settled(): Promise<void> {
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#batches.isSettled) return;
+    const waiting = deferred<void>();
+    this.#waiting.push(waiting);
+    await waiting.promise;
+  }
+
+  onEnded(listener: (id: number, failure: AnswerFailure) => void): void {
+    this.#onEnded = listener;
+  }
+
+  async take(options: TakeOptions): Promise<Taken> {
+    if (this.#failure !== null) throw this.#failure;
+    const done = deferred<Taken>();
+    this.#batches.seal({ options, done });
+    this.#epochBytesMax = options.epochBytesMax ?? EPOCH_BYTES_MAX;
+    this.#flush();
+    return await done.promise;
+  }
+
+  async rewrite(options: RewriteOptions): Promise<Rewritten> {
+    if (this.#failure !== null) throw this.#failure;
+    assert(this.#batches.isEmpty, "a rewrite is alone in its batch");
+    await this.#process.stopped;
+    const rewriting = this.#rewriting = deferred<Rewritten>();
+    this.#process.ensure();
+    this.#process.send({
+      kind: "rewrite",
+      sourcePath: options.source === "empty" ? null : options.source.path,
+      keepRequests: options.keepRequests,
+      epochKind: options.kind,
+      timestampMs: options.timestampMs,
+      nodeId: String(options.nodeId),
+    });
+    return await rewriting.promise;
+  }
+
+  async close(): Promise<void> {
+    this.#fail(new Failure("unavailable", `The workspace of ${this.#options.name} is closed`));
+    await this.#process.stop();
+    this.#watch.close();
+    rmSync(this.#options.directory, { recursive: true, force: true });
+  }
+
+  /** Sends what the child has not got yet. */
+  #flush(): void {
+    if (this.#failure !== null || this.#process.isStopping) return;
+    if (this.#batches.isEmpty) return;
+    this.#process.ensure();
+    const { taking, open } = this.#batches;
+    if (taking !== null) {
+      this.#sendBatch(taking.batch);
+      if (!taking.isSent) this.#process.send(takeMessage(taking.options, this.#epochBytesMax));
+      taking.isSent = true;
+    }
+    this.#sendBatch(open);
+  }
+
+  #sendBatch(batch: PendingBatch): void {
+    const sending = batch.send(this.#serial);
+    if (sending === null) return;
+    const { serial, requests, deadlineMs } = sending;
+    this.#serial = serial + requests.length;
+    // The progress file holds 32 bits; 0 says that nothing runs.
+    if (this.#serial > 0x7fff_ffff) this.#serial = 1;
+    this.#process.send({
+      kind: "execute",
+      serial,
+      nowMs: this.#options.clock.nowMs(),
+      alone: batch.alone,
+      epochBytesMax: this.#epochBytesMax,
+      requests,
+    });
+    this.#watch.begin(deadlineMs);
+  }
+
+  #hear(message: FromWriter): void {
+    const batch = this.#batches.current;
+    switch (message.kind) {
+      case "ready":
+        this.#opening?.resolve();
+        this.#opening = null;
+        return;
+      case "answers":
+        batch.answer(message.answers, readText);
+        return this.#announceSettled();
+      case "again":
+        return batch.again();
+      case "taken":
+        return this.#taken(message);
+      case "overflow":
+        return this.#overflowed(batch, message);
+      case "rewritten":
+        return this.#rewritten(message);
+      case "failed":
+        return this.#refused(message);
+    }
+  }
+
+  #announceSettled(): void {
+    if (this.#waiting.length === 0 || !this.#batches.isSettled) return;
+    for (const waiting of this.#waiting.splice(0)) waiting.resolve();
+  }
+
+  #taken(message: Extract<FromWriter, { kind: "taken" }>): void {
+    const { epoch, logEnd, mustCut } = message;
+    const { taking } = this.#batches;
+    assert(taking !== null && taking.batch.isSettled, "what is taken was asked for, and has run");
+    this.#batches.taking = null;
+    this.#deaths = 0;
+    this.#process.taken(epoch, logEnd);
+    if (mustCut) this.#restart();
+    finishTake(taking, epoch).catch((error: unknown) => {
+      const failure = new Failure(
+        "unavailable",
+        `Cannot read what was taken from ${this.#options.name}`,
+        { cause: error },
+      );
+      taking.done.reject(failure);
+      this.#fail(failure);
+    });
+  }
+
+  #overflowed(batch: PendingBatch, message: Extract<FromWriter, { kind: "overflow" }>): void {
+    const { serial, pages } = message;
+    batch.alone = true;
+    const pending = serial === null ? null : batch.find(serial);
+    if (pending !== null) {
+      const bytes = pages * this.#options.pageSize;
+      this.#end(batch, pending, overflowFailure(this.#options.name, bytes, this.#epochBytesMax));
+    }
+    this.#restart();
+  }
+
+  #exceeded(excess: Excess, serial: number): void {
+    const { clock, log, name } = this.#options;
+    const found = this.#batches.find(serial);
+    if (found === null) return;
+    const { batch, pending } = found;
+    log.warn("a writer is ended: a request has exceeded a limit", { database: name, excess });
+    if (excess === "log" && batch.size > 1 && !batch.alone) {
+      // All requests together wrote that much; alone, the guilty shows.
+      batch.alone = true;
+    } else {
+      const afterMs = clock.monotonicMs() - pending.receivedMs;
+      this.#end(batch, pending, excessFailure(excess, name, afterMs));
+    }
+    this.#restart();
+  }
+
+  #end(batch: PendingBatch, pending: PendingRequest, failure: AnswerFailure): void {
+    batch.end(pending, failure);
+    this.#onEnded(pending.id, failure);
+  }
+
+  #died(): void {
+    if (this.#failure !== null) return;
+    const { log, name } = this.#options;
+    log.error("a writer has ended by itself", { database: name });
+    const found = this.#batches.find(this.#watch.running());
+    if (found === null) this.#deaths++;
+    else if (++found.pending.deaths >= 2) {
+      this.#end(found.batch, found.pending, endedFailure(name));
+    }
+    const isHopeless = this.#deaths >= WRITER_DEATHS_MAX || this.#rewriting !== null;
+    if (isHopeless || this.#opening !== null) {
+      return this.#fail(
+        new Failure("unavailable", `Cannot go on with the workspace of ${name}: its process ended`),
+      );
+    }
+    this.#resume();
+  }
+
+  #restart(): void {
+    this.#process.stop().then(() => {
+      if (this.#failure === null) this.#resume();
+    }, (error: unknown) => {
+      this.#fail(
+        new Failure("unavailable", `Cannot restart the writer of ${this.#options.name}`, {
+          cause: error,
+        }),
+      );
+    });
+  }
+
+  /** The child is gone and its log cut: all that was not taken runs again. */
+  #resume(): void {
+    this.#watch.reset();
+    this.#batches.unsend();
+    this.#flush();
+    this.#announceSettled();
+  }
+
+  #rewritten(message: Extract<FromWriter, { kind: "rewritten" }>): void {
+    const { path, size, number, fileChecksum, databaseChecksum, timestampMs } = message;
+    this.#rewriting?.resolve({
+      path,
+      size,
+      number,
+      fileChecksum: BigInt(fileChecksum),
+      databaseChecksum: BigInt(databaseChecksum),
+      timestampMs,
+    });
+    this.#rewriting = null;
+    this.#fail(
+      new Failure(
+        "unavailable",
+        `The workspace of ${this.#options.name} was rewritten; make it anew`,
+      ),
+    );
+  }
+
+  #refused({ failure, fatal }: Extract<FromWriter, { kind: "failed" }>): void {
+    if (fatal) return this.#fail(toFailure(failure));
+    this.#rewriting?.reject(toFailure(failure));
+    this.#rewriting = null;
+  }
+
+  /** Nothing goes on after this. */
+  #fail(failure: Failure): void {
+    this.#failure ??= failure;
+    this.#opening?.reject(failure);
+    this.#opening = null;
+    this.#batches.taking?.done.reject(failure);
+    this.#batches.taking = null;
+    this.#rewriting?.reject(failure);
+    this.#rewriting = null;
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(failure);
+  }
+}
