@@ -2,8 +2,10 @@
  * `headgate bench`: loads a node, or anything that serves our API, and says what came back: rate,
  * latencies, failures, and whether every row that was acknowledged can be read.
  */
-import { type Clock, systemClock } from "../../base/clock.ts";
-import { describe, type FailureKind, isFailure } from "../../base/failure.ts";
+import type { Clock } from "../../base/clock.ts";
+import { describe, isFailure } from "../../base/failure.ts";
+import { processSurroundings } from "../../server/surroundings.ts";
+import { exitCode } from "../client.ts";
 import { runLoad } from "./load.ts";
 import { BENCH_HELP, type BenchOptions, parseBenchOptions } from "./options.ts";
 import { countWrites, prepareReads, prepareWrites } from "./prepare.ts";
@@ -15,53 +17,35 @@ import { readsWorkload, writesWorkload } from "./workload.ts";
 export interface BenchWorld {
   readonly clock: Clock;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** CPU time of this process so far. */
-  readonly cpuMs: () => number;
-  readonly out: (text: string) => void;
-  readonly err: (text: string) => void;
+  write(text: string): void;
+  writeError(text: string): void;
 }
-
-const processWorld: BenchWorld = {
-  clock: systemClock,
-  environment: process.env,
-  cpuMs: () => {
-    const { user, system } = process.cpuUsage();
-    return (user + system) / 1000;
-  },
-  out: (text) => void process.stdout.write(text),
-  err: (text) => void process.stderr.write(text),
-};
-
-const EXIT_CODE: Readonly<Partial<Record<FailureKind, number>>> = {
-  invalid: 2,
-  unavailable: 3,
-  elsewhere: 3,
-  busy: 3,
-};
 
 /**
  * `args` are those after `bench`. Resolves with the exit code: 0 done, 1 a request failed or a row
- * is missing, 2 wrong usage, 3 nobody there.
+ * is missing, 2 wrong usage, 3 nobody there, 4 uncertain.
  */
 export async function runBench(
   args: readonly string[],
-  world: BenchWorld = processWorld,
+  world: BenchWorld = processSurroundings(),
 ): Promise<number> {
+  let options: BenchOptions | null = null;
   try {
-    const options = parseBenchOptions(args, world.environment);
+    options = parseBenchOptions(args, world.environment);
     if (options === null) {
-      world.out(BENCH_HELP);
+      world.write(BENCH_HELP);
       return 0;
     }
     const report = await bench(options, world);
-    world.out(options.json ? `${JSON.stringify(report)}\n` : textOf(report));
+    world.write(options.json ? `${JSON.stringify(report)}\n` : textOf(report));
     const wrong = report.rows !== null && rowsAreWrong(report.rows);
     return wrong || report.answers === 0 || Object.keys(report.failures).length > 0 ? 1 : 0;
   } catch (error) {
     if (!isFailure(error)) throw error;
-    world.err(`${describe(error)}\n`);
-    if (error.kind === "invalid") world.err("headgate bench --help says what is allowed\n");
-    return EXIT_CODE[error.kind] ?? 1;
+    world.writeError(`${error.kind}: ${describe(error)}\n`);
+    if (options !== null) return exitCode(error);
+    world.writeError("See: headgate bench --help\n");
+    return 2;
   }
 }
 
@@ -80,7 +64,7 @@ export async function bench(options: BenchOptions, world: BenchWorld): Promise<B
   return reportOf(options, result, { acknowledged, uncertain, found });
 }
 
-function load(options: BenchOptions, { clock, cpuMs }: BenchWorld): Promise<LoadResult> {
+function load(options: BenchOptions, { clock }: BenchWorld): Promise<LoadResult> {
   const { mode, target, connections, concurrency, ratePerS } = options;
   return runLoad(target.url, {
     clock,
@@ -92,4 +76,10 @@ function load(options: BenchOptions, { clock, cpuMs }: BenchWorld): Promise<Load
     durationMs: options.seconds * 1000,
     ...(ratePerS === undefined ? {} : { ratePerS }),
   });
+}
+
+/** CPU time of this process so far. */
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }

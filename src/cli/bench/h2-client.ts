@@ -50,9 +50,7 @@ export function connectH2(url: URL, options: H2ClientOptions): Promise<H2Connect
   Bun.connect<undefined>({
     hostname: url.hostname.replace(/^\[(.*)\]$/, "$1"),
     port: Number(url.port || (secure ? 443 : 80)),
-    ...(secure
-      ? { tls: { ALPNProtocols: "h2", serverName: url.hostname, ...(ca && { ca }) } }
-      : {}),
+    ...(secure ? { tls: tlsOf(url, ca) } : {}),
     socket: {
       open: (opened) => {
         // The deadline may have passed while the socket was being opened.
@@ -69,4 +67,16 @@ export function connectH2(url: URL, options: H2ClientOptions): Promise<H2Connect
     },
   }).catch((error: unknown) => connection.end(error instanceof Error ? error.message : `${error}`));
   return promise;
+}
+
+/** ALPN names are given with their length before them (RFC 7301, section 3.1). */
+const ALPN_H2 = Uint8Array.of(2, 0x68, 0x32);
+
+function tlsOf(url: URL, ca: string | undefined): Bun.TLSOptions {
+  return {
+    ALPNProtocols: ALPN_H2,
+    serverName: url.hostname,
+    rejectUnauthorized: true,
+    ...(ca === undefined ? {} : { ca }),
+  };
 }

@@ -145,6 +145,9 @@ export type FrameHandler = (
   end: number,
 ) => void;
 
+/** "HTT", which a server that does not know HTTP/2 sends where a frame's length should be. */
+const HTTP1_START = 0x48_54_54;
+
 const NOTHING = new Uint8Array(0);
 
 /** Cuts a byte stream into frames; keeps at most one incomplete frame. */
@@ -165,6 +168,9 @@ export class FrameReader {
     while (bytes.length - offset >= FRAME_HEADER_BYTES) {
       const payloadBytes = readU32(bytes, offset) >>> 8;
       if (payloadBytes > this.#payloadBytesMax) {
+        if (payloadBytes === HTTP1_START) {
+          throw new Failure("invalid", "Cannot read a frame: the peer speaks HTTP/1");
+        }
         throw new Failure(
           "invalid",
           `Cannot read a frame of ${payloadBytes} bytes: the most allowed is ${this.#payloadBytesMax}`,

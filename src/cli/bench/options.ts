@@ -23,7 +23,7 @@ export const BENCH_HELP = `headgate bench: measure a node over HTTP/2
   headgate bench reads      reads of one row by its key
   headgate bench latency    one durable write at a time
 
-  --url URL          address of the node        http://127.0.0.1:8080
+  --url URL          address of the node        http://127.0.0.1:8080; or HEADGATE_URL
   --token TOKEN      sent as Authorization: Bearer; or HEADGATE_TOKEN
   --database NAME    made if it is not there    bench
   --seconds N        measured time              10
@@ -43,8 +43,10 @@ const CONNECTIONS_MAX = 1_024;
 const SECONDS_MAX = 86_400;
 const RATE_MAX = 10_000_000;
 
+const DEFAULT_URL = "http://127.0.0.1:8080";
+
 const FLAGS = {
-  url: { type: "string", default: "http://127.0.0.1:8080" },
+  url: { type: "string" },
   token: { type: "string" },
   database: { type: "string", default: "bench" },
   seconds: { type: "string", default: "10" },
@@ -96,7 +98,7 @@ export function parseBenchOptions(
   return {
     mode,
     target: {
-      url: urlOf(values.url),
+      url: urlOf(values.url ?? environment["HEADGATE_URL"] ?? DEFAULT_URL),
       ...(token === undefined ? {} : { token }),
       database: values.database,
     },

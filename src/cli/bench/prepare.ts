@@ -1,7 +1,14 @@
 /** The database and tables that a bench needs, made with plain requests before it starts. */
-import { describe, Failure } from "../../base/failure.ts";
-import { databasePath, READS_ROWS, READS_TABLE, readsText, type Target } from "./workload.ts";
-import { WRITES_TABLE } from "./workload.ts";
+import { Failure, isFailure } from "../../base/failure.ts";
+import { ApiClient } from "../client.ts";
+import {
+  databasePath,
+  READS_ROWS,
+  READS_TABLE,
+  readsText,
+  type Target,
+  WRITES_TABLE,
+} from "./workload.ts";
 
 const REQUEST_TIMEOUT_MS = 30_000;
 
@@ -43,68 +50,38 @@ export async function countWrites(target: Target): Promise<number> {
 }
 
 async function createDatabase(target: Target): Promise<void> {
-  const path = databasePath({ ...target, database: "" }).replace(/\/$/, "");
-  const { status, text } = await post(target, path, { name: target.database });
-  // "conflict" says that it is there, which is as good.
-  if (status !== 409 && (status < 200 || status > 299)) {
-    throw refusal(`create database ${target.database}`, status, text);
+  try {
+    await clientOf(target).json({
+      method: "POST",
+      path: "/v1/databases",
+      body: { name: target.database },
+    });
+  } catch (error) {
+    // It is there, which is as good.
+    if (!isFailure(error, "conflict")) throw error;
   }
 }
 
 /** Resolves with the epoch of the answer. */
 async function execute(target: Target, sql: string): Promise<number> {
-  const body = { statements: [{ sql, params: [] }], timeout_ms: REQUEST_TIMEOUT_MS };
-  const { status, text } = await post(target, databasePath(target, "/execute"), body);
-  const answer = status === 200 ? fieldsOf(text) : null;
-  if (typeof answer?.["epoch"] === "number") return answer["epoch"];
-  throw refusal(`execute "${sql}"`, status, text);
+  const answer = await clientOf(target).json<{ epoch: number }>({
+    method: "POST",
+    path: databasePath(target, "/execute"),
+    body: { statements: [{ sql, params: [] }], timeout_ms: REQUEST_TIMEOUT_MS },
+  });
+  return answer.epoch;
 }
 
 /** Resolves with the first value of the first row. */
 async function query(target: Target, sql: string, epoch: number): Promise<unknown> {
-  const body = {
-    sql,
-    params: [],
-    level: "session",
-    min_epoch: epoch,
-    timeout_ms: REQUEST_TIMEOUT_MS,
-  };
-  const { status, text } = await post(target, databasePath(target, "/query"), body);
-  const rows = status === 200 ? fieldsOf(text)?.["rows"] : null;
-  const row: unknown = Array.isArray(rows) ? rows[0] : null;
-  if (Array.isArray(row)) return row[0];
-  throw refusal(`query "${sql}"`, status, text);
+  const { rows } = await clientOf(target).json<{ rows: readonly (readonly unknown[])[] }>({
+    method: "POST",
+    path: databasePath(target, "/query"),
+    body: { sql, params: [], level: "session", min_epoch: epoch, timeout_ms: REQUEST_TIMEOUT_MS },
+  });
+  return rows[0]?.[0];
 }
 
-async function post(
-  target: Target,
-  path: string,
-  body: unknown,
-): Promise<{ status: number; text: string }> {
-  try {
-    const answer = await fetch(new URL(path, target.url), {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        ...(target.token === undefined ? {} : { authorization: `Bearer ${target.token}` }),
-      },
-      body: JSON.stringify(body),
-      signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
-    });
-    return { status: answer.status, text: await answer.text() };
-  } catch (cause) {
-    throw new Failure("unavailable", `Cannot reach ${target.url.origin}: ${describe(cause)}`, {
-      cause,
-    });
-  }
-}
-
-function fieldsOf(text: string): Record<string, unknown> | null {
-  const value: unknown = JSON.parse(text);
-  return typeof value === "object" && value !== null ? { ...value } : null;
-}
-
-function refusal(action: string, status: number, text: string): Failure {
-  const kind = status === 401 || status === 403 ? "denied" : "unavailable";
-  return new Failure(kind, `Cannot ${action}: the answer was ${status} ${text.slice(0, 300)}`);
+function clientOf({ url, token }: Target): ApiClient {
+  return new ApiClient(url.href, token);
 }

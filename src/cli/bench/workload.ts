@@ -87,7 +87,7 @@ function postBlock(target: Target, action: "execute" | "query"): Uint8Array {
   const fields: HeaderField[] = [
     { name: ":method", value: "POST" },
     { name: ":scheme", value: target.url.protocol.slice(0, -1) },
-    { name: ":path", value: databasePath(target, `/${action}`) },
+    { name: ":path", value: basePath(target.url) + databasePath(target, `/${action}`) },
     { name: ":authority", value: target.url.host },
     { name: "content-type", value: "application/json" },
   ];
@@ -97,7 +97,11 @@ function postBlock(target: Target, action: "execute" | "query"): Uint8Array {
   return encodeFields(fields);
 }
 
-export function databasePath(target: Target, rest = ""): string {
-  const base = target.url.pathname.replace(/\/$/, "");
-  return `${base}/v1/databases/${encodeURIComponent(target.database)}${rest}`;
+/** From the root of the API, which may itself lie below the root of its server. */
+export function databasePath({ database }: Target, rest = ""): string {
+  return `/v1/databases/${encodeURIComponent(database)}${rest}`;
+}
+
+function basePath({ pathname }: URL): string {
+  return pathname.replace(/\/+$/, "");
 }
