@@ -125,3 +125,16 @@ export const OPENING_MAX = 4;
 export const PROBE_ADDRESS_MS = 1_000;
 /** Machinery's own statements, such as a new row of `system`. */
 export const MACHINERY_TIMEOUT_MS = 30_000;
+
+/** Reads that a reader process is given at once. */
+export const READ_BATCH_MAX = 128;
+/** Reads behind one that takes longer than this go to another reader. */
+export const READ_STALL_MS = 10;
+/** Results beyond this length travel as files. */
+export const RESULT_TEXT_CHARACTERS_MAX = 64 * KIB;
+/** Results in files that their receivers have not finished with. */
+export const RESULT_FILES_BYTES_MAX = 1024 * MIB;
+/** Images that a reader process keeps open. */
+export const READER_IMAGES_MAX = 32;
+/** How long the image may take to reach the tip when a workspace is made from it anew. */
+export const REOPEN_WORKSPACE_MS = 60_000;

@@ -1,0 +1,132 @@
+/**
+ * The reader processes that there are: started when first needed, with one to spare for the moment
+ * when another is stuck, ended when nothing has been read for long.
+ */
+import type { Clock } from "../base/clock.ts";
+import { CHILD_IDLE_MS, READERS_MAX } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import type { Children } from "./child.ts";
+import { type ReaderEvents, ReaderProcess } from "./reader-process.ts";
+
+export interface CrewOptions {
+  readonly children: Children;
+  readonly clock: Clock;
+  readonly log: Log;
+  /** For large results and what is shared with readers: in memory, made if need be, its own. */
+  readonly directory: string;
+  readonly readersMax?: number;
+  /** How long readers live after the last read. */
+  readonly childIdleMs?: number;
+}
+
+/** Readers without a long read that a pool in use keeps, and that long reads leave to others. */
+const SPARE_READERS = 2;
+/** A reader whose work is older than this gets no more while another is free. */
+const FRESH_MS = 1;
+/** After a reader that could not even start, none is started for this long. */
+const RESTART_MS = 250;
+
+export class Crew {
+  readonly #options: CrewOptions;
+  readonly #events: ReaderEvents;
+  readonly #readers = new Set<ReaderProcess>();
+  readonly #readersMax: number;
+  #started = 0;
+  #notBeforeMs = 0;
+  #usedMs = 0;
+  #idleIsDue = false;
+
+  constructor(options: CrewOptions, events: ReaderEvents) {
+    this.#options = options;
+    this.#events = events;
+    this.#readersMax = Math.max(SPARE_READERS, options.readersMax ?? READERS_MAX);
+  }
+
+  /** Those that live, and those killed that have not ended yet. */
+  get readers(): ReadonlySet<ReaderProcess> {
+    return this.#readers;
+  }
+
+  get isWorking(): boolean {
+    for (const reader of this.#readers) if (reader.batches.length > 0) return true;
+    return false;
+  }
+
+  /** One that does nothing, or has only just begun to: one reader does all while reads are short. */
+  free(): ReaderProcess | null {
+    const nowMs = this.#options.clock.monotonicMs();
+    let second: ReaderProcess | null = null;
+    for (const reader of this.#readers) {
+      if (!reader.takesBatch) continue;
+      if (reader.batches.length === 0 || nowMs - reader.progressMs < FRESH_MS) return reader;
+      second ??= reader;
+    }
+    return second;
+  }
+
+  /** One that does nothing, for a read that will keep it. */
+  freeForLong(): ReaderProcess | null {
+    if (!this.takesLong) return null;
+    for (const reader of this.#readers) {
+      if (reader.takesBatch && reader.batches.length === 0) return reader;
+    }
+    return null;
+  }
+
+  /** Whether one more reader may be kept by a long read. */
+  get takesLong(): boolean {
+    let stuck = 0;
+    for (const reader of this.#readers) if (reader.stuck && !reader.killed) stuck++;
+    return stuck < Math.max(1, this.#readersMax - SPARE_READERS);
+  }
+
+  /** Starts what is missing; one more than that when reads are `late`. */
+  start(late: boolean): void {
+    const nowMs = this.#options.clock.monotonicMs();
+    this.#usedMs = nowMs;
+    let usable = 0;
+    let starting = 0;
+    for (const reader of this.#readers) {
+      if (reader.killed) continue;
+      if (!reader.stuck) usable++;
+      if (!reader.ready) starting++;
+    }
+    let missing = Math.max(SPARE_READERS - usable, late && starting === 0 ? 1 : 0);
+    missing = Math.min(missing, this.#readersMax - this.#readers.size);
+    if (missing <= 0 || nowMs < this.#notBeforeMs) return;
+    for (; missing > 0; missing--) this.#start();
+  }
+
+  remove(reader: ReaderProcess): void {
+    this.#readers.delete(reader);
+    if (reader.ready) return;
+    this.#notBeforeMs = this.#options.clock.monotonicMs() + RESTART_MS;
+    if (!reader.killed) {
+      this.#options.log.error("a reader process has ended before it began", { pid: reader.pid });
+    }
+  }
+
+  #start(): void {
+    const { children, directory, clock } = this.#options;
+    this.#readers.add(
+      new ReaderProcess(children, this.#events, {
+        directory,
+        number: this.#started++,
+        nowMs: () => clock.monotonicMs(),
+      }),
+    );
+    this.#endIdleLater();
+  }
+
+  #endIdleLater(): void {
+    if (this.#idleIsDue) return;
+    this.#idleIsDue = true;
+    const idleMs = this.#options.childIdleMs ?? CHILD_IDLE_MS;
+    this.#options.clock.after(idleMs, () => {
+      this.#idleIsDue = false;
+      const unused = this.#options.clock.monotonicMs() - this.#usedMs >= idleMs;
+      if (unused && !this.isWorking) { for (const reader of this.#readers) reader.kill(); }
+      else if (this.#readers.size > 0) this.#endIdleLater();
+    });
+  }
+}
