@@ -77,8 +77,9 @@ export const SOURCE_STEPS: readonly Step[] = [
 
 /** The tests in one folder of `tests`; undefined where it holds none. */
 export function suite(name: string, options: SuiteOptions): Step | undefined {
-  const files = new Bun.Glob("**/*.test.ts").scanSync({ cwd: join(root, "tests", name) });
-  if (!existsSync(join(root, "tests", name)) || files.next().done === true) return undefined;
+  const folder = join(root, "tests", name);
+  if (!existsSync(folder)) return undefined;
+  if (new Bun.Glob("**/*.test.ts").scanSync({ cwd: folder }).next().done === true) return undefined;
   const { testTimeoutMs, ...rest } = options;
   const command = ["bun", "test", `--timeout=${testTimeoutMs}`, `./tests/${name}/`];
   return { name, command, ...rest };
