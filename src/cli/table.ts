@@ -1,7 +1,12 @@
 /** Rows → a table that fits the terminal: the widest columns are cut, with "…" where they are. */
 import { cellText, csvText, isNumber, type ResultSet } from "./value.ts";
 
-export type TableMode = "table" | "line" | "csv" | "json";
+export const TABLE_MODES = ["table", "line", "csv", "json"] as const;
+export type TableMode = typeof TABLE_MODES[number];
+
+export function isTableMode(text: string): text is TableMode {
+  return (TABLE_MODES as readonly string[]).includes(text);
+}
 
 const GAP = " │ ";
 /** Below this width a column says nothing, and rows are written as records instead. */
