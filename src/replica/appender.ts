@@ -14,6 +14,7 @@ import { settle } from "../store/settle.ts";
 import type { Body } from "../store/store.ts";
 import type { Random } from "../base/random.ts";
 import { type Chain, epochKey, type Tip } from "./chain.ts";
+import { fenced } from "./failures.ts";
 
 export interface AppendResult {
   readonly outcome: "won" | "lost";
@@ -147,13 +148,6 @@ export class Appender {
         }),
     );
   }
-}
-
-export function fenced(database: string): Failure {
-  return new Failure(
-    "elsewhere",
-    `This node no longer owns ${database}: another node has taken the chain`,
-  );
 }
 
 /** As Litestream reads it from an object's metadata. */

@@ -4,15 +4,17 @@
  * carries it out, one change of role at a time.
  */
 import { describe, Failure, isFailure } from "../base/failure.ts";
+import { REOPEN_WORKSPACE_MS } from "../base/limits.ts";
 import type { Image } from "../database/image.ts";
 import type { WriteRequest } from "../database/statement.ts";
-import type { EpochKind } from "../epoch/epoch.ts";
-import type { Chain, Tip } from "./chain.ts";
-import { claimChain, tipOf } from "./claim.ts";
-import { type Ownership, readOwnership } from "./claims.ts";
-import { decodeSliced } from "./fetch.ts";
-import { catchUp } from "./follow.ts";
-import { joinChain } from "./join.ts";
+import type { Workspace } from "../database/workspace.ts";
+import type { Chain } from "./chain.ts";
+import type { Appender } from "./appender.ts";
+import { claimChain } from "./claim.ts";
+import type { Ownership } from "./claims.ts";
+import { Durable } from "./durable.ts";
+import { dropped, fenced } from "./failures.ts";
+import type { ReplicaHooks } from "./hooks.ts";
 import { next, type ReplicaEvent, type ReplicaState } from "./lifecycle.ts";
 import { Owner } from "./owner.ts";
 import type { Parts } from "./parts.ts";
@@ -21,45 +23,32 @@ import { appendContent, type RewriteRequest } from "./rewrite.ts";
 import { Snapshots } from "./snapshots.ts";
 import type { WriteAnswer } from "./write-queue.ts";
 
-export interface ReplicaHooks {
-  /** Epoch of our claim in `system`, or null while this node does not lead: then nothing is claimed. */
-  systemClaim(): number | null;
-  /** This node lost the chain. */
-  onFenced(replica: Replica): void;
-  /** A snapshot was written and verified. */
-  onSnapshot(replica: Replica, epoch: number): void;
-}
-
 export class Replica {
   readonly chain: Chain;
   readonly #parts: Parts;
   readonly #hooks: ReplicaHooks;
   readonly #poll: Poll;
   readonly #snapshots: Snapshots;
+  readonly #durable: Durable;
   #state: ReplicaState = "opening";
-  #image: Image | null = null;
   #owner: Owner | null = null;
-  #tip = 0;
   #nodeId = 0n;
-  #pageSize: number;
-  #lastKind: EpochKind = "data";
-  #ownership: Ownership | null = null;
   /** Changes of role happen one after another. */
   #turn: Promise<unknown> = Promise.resolve();
 
   private constructor(parts: Parts, name: string, pageSize: number, hooks: ReplicaHooks) {
     this.#parts = parts;
     this.#hooks = hooks;
-    this.#pageSize = pageSize;
     this.chain = { store: parts.store, layout: parts.layout, name };
     this.#poll = new Poll(parts, name, () => this.#follow());
     this.#snapshots = new Snapshots(parts, this.chain, (epoch) => hooks.onSnapshot(this, epoch));
+    this.#durable = new Durable(parts, this.chain, this.#snapshots, pageSize);
   }
 
   /** Reads the chain from the store; null when there is none. */
   static async open(parts: Parts, name: string, hooks: ReplicaHooks): Promise<Replica | null> {
     const replica = new Replica(parts, name, 0, hooks);
-    if (!(await replica.#join())) return null;
+    if (!(await replica.#durable.join())) return null;
     replica.#enter("opened");
     replica.#poll.start();
     return replica;
@@ -87,26 +76,28 @@ export class Replica {
     return this.#state;
   }
   get pageSize(): number {
-    return this.#pageSize;
+    return this.#durable.pageSize;
   }
   /** Newest epoch that this node knows to be durable. */
   get tip(): number {
-    return this.#tip;
+    return this.#durable.tip;
   }
   get ownership(): Ownership | null {
-    return this.#ownership;
+    return this.#durable.ownership;
   }
   /** True when the newest epoch dropped the database. */
   get dropped(): boolean {
-    return this.#lastKind === "tombstone";
+    return this.#durable.lastKind === "tombstone";
   }
   get snapshot(): number {
     return this.#snapshots.newest;
   }
 
-  /** Throws `unavailable` while there is none. */
+  /** Throws `unavailable` while there is none, `corrupt` when the chain cannot be read. */
   get image(): Image {
-    if (this.#image && this.#state !== "corrupt" && this.#state !== "closed") return this.#image;
+    const { image } = this.#durable;
+    const unusable = ["rebuilding", "corrupt", "closed"].includes(this.#state);
+    if (image && !unusable) return image;
     throw new Failure(
       this.#state === "corrupt" ? "corrupt" : "unavailable",
       `Cannot read ${this.name}: its replica is ${this.#state}`,
@@ -118,55 +109,45 @@ export class Replica {
   claim(systemClaim: number | null): Promise<boolean> {
     return this.#alone(async () => {
       if (this.#owner) return true;
+      if (this.#state === "closed") throw fenced(this.name);
       this.#poll.stop();
       try {
         if (this.#state === "rebuilding") await this.#rebuild();
-        if (this.#image) await this.#catchUp();
+        if (this.#durable.image) await this.#catchUp();
         this.#enter("claim");
-        try {
-          return await this.#claim(systemClaim);
-        } catch (error) {
-          this.#enter("lost");
-          throw error;
-        }
+        return await this.#claim(systemClaim);
       } finally {
-        if (!this.#owner && this.#image) this.#poll.start();
+        if (!this.#owner && this.#durable.image) this.#poll.start();
       }
     });
   }
 
   /** Resolves when durable. */
   async execute(request: WriteRequest): Promise<WriteAnswer> {
-    const owner = await this.#requireOwner();
-    return await owner.submit(request);
+    return await (this.#owner ?? await this.#requireOwner()).submit(request);
   }
 
   /** Resolves with an epoch that was the newest at some moment after this call. */
   async prove(): Promise<number> {
-    const owner = await this.#requireOwner();
-    return await owner.prove();
+    return await (this.#owner ?? await this.#requireOwner()).prove();
   }
 
   /** Replaces the whole content by one epoch, and serves it when this resolves. */
   async rewrite(
     request: Pick<RewriteRequest, "source" | "keepRequests" | "kind">,
   ): Promise<number> {
-    const owner = await this.#requireOwner();
+    const owner = this.#owner ?? await this.#requireOwner();
+    const { chain, pageSize } = this;
     return await owner.alone(async (workspace, appender) => {
+      if (this.dropped) throw dropped(this.name);
+      const whole = { ...request, chain, nodeId: this.#nodeId, pageSize };
       try {
-        if (this.dropped) throw this.#gone();
-        const { image, size } = await appendContent(this.#parts, workspace, appender, {
-          ...request,
-          chain: this.chain,
-          nodeId: this.#nodeId,
-          pageSize: this.#pageSize,
-        });
-        this.#tip = image.head.epoch;
-        this.#lastKind = request.kind;
-        if (this.dropped) owner.retire(this.#gone());
-        await this.#swap(image);
-        this.#snapshots.count(size, image, request.kind);
-        return image.head.epoch;
+        const { image, size } = await appendContent(this.#parts, workspace, appender, whole);
+        const { epoch } = image.head;
+        if (request.kind === "tombstone") owner.retire(dropped(this.name));
+        await this.#durable.replace(image);
+        this.#durable.appended(epoch, size, request.kind);
+        return epoch;
       } catch (error) {
         if (isFailure(error, "elsewhere", "uncertain")) void owner.refused();
         throw error;
@@ -181,21 +162,17 @@ export class Replica {
 
   /** Writes and verifies a snapshot of the head now; returns its epoch. */
   snapshotNow(): Promise<number> {
-    return this.#snapshots.now(this.image, this.#lastKind);
+    return this.#snapshots.now(this.image, this.#durable.lastKind);
   }
 
   async close(failure: Failure): Promise<void> {
     if (this.#state === "closed") return;
     this.#poll.stop();
     this.#snapshots.close();
-    const owner = this.#owner;
-    this.#owner = null;
     this.#enter("close");
-    await owner?.stop(failure);
-    if (this.#image) {
-      await this.#parts.forgetImage(this.#image);
-      await this.#image.close();
-    }
+    await this.#owner?.stop(failure);
+    this.#owner = null;
+    await this.#durable.replace(null);
   }
 
   #enter(event: ReplicaEvent): void {
@@ -205,10 +182,6 @@ export class Replica {
     this.#parts.log.debug("replica", { database: this.name, from, event, to: this.#state });
   }
 
-  #gone(): Failure {
-    return new Failure("missing", `The database ${this.name} was dropped`);
-  }
-
   #alone<T>(work: () => Promise<T>): Promise<T> {
     const result = this.#turn.then(work);
     this.#turn = result.catch(() => {});
@@ -216,76 +189,61 @@ export class Replica {
   }
 
   async #requireOwner(): Promise<Owner> {
-    if (this.#owner) return this.#owner;
+    if (this.dropped) throw dropped(this.name);
     const systemClaim = this.#hooks.systemClaim();
     if (systemClaim !== null && this.#state !== "closed") await this.claim(systemClaim);
     if (this.#owner) return this.#owner;
-    const address = this.#ownership?.claim.address;
-    throw new Failure(
-      "elsewhere",
-      `This node does not own ${this.name}; ${address ?? "another node"} does`,
-      address === undefined ? {} : { leader: address },
-    );
+    throw fenced(this.name, this.ownership?.claim.address);
   }
 
   async #claim(systemClaim: number | null): Promise<boolean> {
-    const options = {
-      chain: this.chain,
-      image: this.#image,
-      pageSize: this.#pageSize,
-      systemClaim,
-      onRefused: () => void this.#owner?.refused(),
-    };
-    const claim = await claimChain(this.#parts, options);
-    if (claim.outcome === "lost") {
+    try {
+      const claim = await claimChain(this.#parts, {
+        chain: this.chain,
+        image: this.#durable.image,
+        pageSize: this.pageSize,
+        systemClaim,
+        onRefused: () => void this.#owner?.refused(),
+      });
+      if (claim.outcome === "won") {
+        await this.#durable.claimed(claim.epoch);
+        this.#nodeId = claim.nodeId;
+        this.#owner = this.#ownerOf(claim.workspace, claim.appender, claim.nodeId);
+        this.#enter("won");
+        return true;
+      }
       this.#enter("lost");
-      if (this.#image) await this.#catchUp();
+      if (this.#durable.image) await this.#catchUp();
       return false;
+    } catch (error) {
+      if (this.#state === "claiming") this.#enter("lost");
+      // The scrub before a workspace found a page that is not what was applied.
+      if (isFailure(error, "corrupt") && this.#state === "following") this.#onMismatch(error);
+      throw error;
     }
-    const decoded = await decodeSliced(
-      claim.epoch.bytes,
-      `the claim of ${this.name}`,
-      this.#parts.clock,
-    );
-    if (this.#image) await this.#image.apply(decoded);
-    else {
-      const builder = await this.#parts.createImage(this.name, this.#pageSize);
-      await builder.write(decoded.pages, decoded.header.commit);
-      this.#image = await builder.finish({ ...tipOf(claim.epoch), commit: decoded.header.commit });
-    }
-    this.#lastKind = "claim";
-    this.#tip = claim.epoch.number;
-    this.#nodeId = claim.nodeId;
-    this.#ownership = await readOwnership(this.#image);
-    this.#owner = new Owner(this.#parts, {
+  }
+
+  #ownerOf(workspace: Workspace, appender: Appender, nodeId: bigint): Owner {
+    return new Owner(this.#parts, {
       chain: this.chain,
-      nodeId: claim.nodeId,
-      workspace: claim.workspace,
-      appender: claim.appender,
+      nodeId,
+      workspace,
+      appender,
       image: () => this.image,
       reopenWorkspace: () => this.#reopenWorkspace(),
-      onEpoch: (epoch, bytes) => this.#onEpoch(epoch, bytes),
+      onEpoch: (epoch, bytes) => this.#durable.appended(epoch, bytes, "data"),
       onMismatch: (cause) => this.#onMismatch(cause),
       onFenced: () => this.#onFenced(),
     });
-    this.#enter("won");
-    this.#snapshots.count(claim.epoch.bytes.byteLength, this.#image, "claim");
-    return true;
   }
 
-  async #reopenWorkspace() {
-    const image = this.image;
-    await image.reached(this.#tip, this.#parts.clock.monotonicMs() + REOPEN_MS);
-    return await this.#parts.openWorkspace(this.name, image, this.#pageSize);
-  }
-
-  #onEpoch(epoch: Tip, bytes: number): void {
-    this.#tip = epoch.epoch;
-    this.#lastKind = "data";
-    if (this.#image) this.#snapshots.count(bytes, this.#image, "data");
+  async #reopenWorkspace(): Promise<Workspace> {
+    await this.image.reached(this.tip, this.#parts.clock.monotonicMs() + REOPEN_WORKSPACE_MS);
+    return await this.#parts.openWorkspace(this.name, this.image, this.pageSize);
   }
 
   #onFenced(): void {
+    if (!this.#owner) return;
     this.#owner = null;
     this.#enter("refused");
     this.#enter("released");
@@ -295,7 +253,7 @@ export class Replica {
 
   /** The image does not fit what is durable: never served again, a new one is read (I6, I9). */
   #onMismatch(cause: unknown): void {
-    if (this.#state === "closed" || this.#state === "rebuilding") return;
+    if (["closed", "rebuilding", "corrupt"].includes(this.#state)) return;
     this.#parts.log.error("the image does not fit the chain and is rebuilt", {
       database: this.name,
       cause: describe(cause),
@@ -305,9 +263,8 @@ export class Replica {
       this.#owner = null;
       this.#enter("mismatch");
       this.#enter("released");
-      void owner.stop(
-        new Failure("unavailable", `${this.name} is rebuilt from the store`, { cause }),
-      );
+      const failure = `${this.name} is rebuilt from the store`;
+      void owner.stop(new Failure("unavailable", failure, { cause, retryAfterMs: 1_000 }));
     }
     this.#enter("mismatch");
     this.#poll.start();
@@ -316,22 +273,13 @@ export class Replica {
   async #follow(): Promise<boolean> {
     return await this.#alone(async () => {
       if (this.#state === "rebuilding") await this.#rebuild();
-      if (this.#state !== "following") return false;
-      return await this.#catchUp();
+      return this.#state === "following" && await this.#catchUp();
     });
   }
 
   async #catchUp(): Promise<boolean> {
-    const image = this.image;
     try {
-      const followed = await catchUp(this.#parts, this.chain, image);
-      this.#tip = image.head.epoch;
-      if (followed.lastKind) {
-        this.#lastKind = followed.lastKind;
-        this.#ownership = await readOwnership(image);
-        this.#snapshots.count(followed.bytes, null, followed.lastKind);
-      }
-      return followed.epochs > 0;
+      return await this.#durable.catchUp(this.image);
     } catch (error) {
       if (!isFailure(error, "corrupt")) throw error;
       this.#onMismatch(error);
@@ -340,39 +288,14 @@ export class Replica {
     }
   }
 
-  async #join(): Promise<boolean> {
-    const joined = await joinChain(this.#parts, this.chain, {
-      build: (pageSize) => this.#parts.createImage(this.name, pageSize),
-    });
-    if (!joined) return false;
-    const image = await joined.builder.finish(joined.head);
-    this.#pageSize = joined.pageSize;
-    this.#lastKind = joined.kind;
-    this.#tip = joined.head.epoch;
-    await this.#swap(image);
-    this.#ownership = await readOwnership(image);
-    this.#snapshots.joined(joined);
-    return true;
-  }
-
   async #rebuild(): Promise<void> {
     try {
-      if (!(await this.#join())) throw new Failure("corrupt", `The chain of ${this.name} is gone`);
+      const found = await this.#durable.join();
+      if (!found) throw new Failure("corrupt", `The chain of ${this.name} is gone`);
       this.#enter("rebuilt");
     } catch (error) {
       if (isFailure(error, "corrupt")) this.#enter("damaged");
       throw error;
     }
   }
-
-  async #swap(image: Image): Promise<void> {
-    const old = this.#image;
-    this.#image = image;
-    if (!old) return;
-    await this.#parts.forgetImage(old);
-    await old.close();
-  }
 }
-
-/** How long the image may take to reach the tip when a workspace is made from it. */
-const REOPEN_MS = 60_000;

@@ -4,12 +4,11 @@
  * and nothing executes until its outcome is certain and the image was made anew from it
  * (PROTOCOL sections 4 and 7).
  */
-import { Failure } from "../base/failure.ts";
 import type { Image, ImageHead } from "../database/image.ts";
 import type { RewriteOptions, Rewritten, Workspace } from "../database/workspace.ts";
 import type { Page } from "../epoch/epoch.ts";
 import type { Appender } from "./appender.ts";
-import { fenced } from "./appender.ts";
+import { fenced, lostInDoubt } from "./failures.ts";
 import type { Chain } from "./chain.ts";
 import { decodePieces } from "./fetch.ts";
 import type { Parts } from "./parts.ts";
@@ -47,13 +46,7 @@ export async function appendContent(
       { path: rewritten.path, size: rewritten.size },
     );
     if (result.outcome === "lost") {
-      throw result.everUnknown
-        ? new Failure(
-          "uncertain",
-          `Cannot tell whether epoch ${rewritten.number} of ${chain.name} was kept: another node ` +
-            "has taken the chain after an attempt whose answer was lost",
-        )
-        : fenced(chain.name);
+      throw result.everUnknown ? lostInDoubt(chain.name) : fenced(chain.name);
     }
     parts.crashPoint(`rewrite.${kind}.after_append`);
     return { image: await imageOf(parts, request, rewritten), size: rewritten.size };

@@ -10,7 +10,8 @@ import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
 import { isEmptyDatabase } from "../replica/content.ts";
 import type { Parts } from "../replica/parts.ts";
 import { pruneBelow } from "../replica/prune.ts";
-import { Replica, type ReplicaHooks } from "../replica/replica.ts";
+import type { ReplicaHooks } from "../replica/hooks.ts";
+import { Replica } from "../replica/replica.ts";
 import { type DatabaseRow, notLeading, type SystemDatabase } from "./system-database.ts";
 
 export const DEFAULT_PAGE_SIZE = 4096;

@@ -5,14 +5,15 @@ import type { Log } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
 import type { Random } from "../base/random.ts";
 import type { Config } from "../config/config.ts";
-import { DATABASES_PREFIX } from "../epoch/key.ts";
 import { SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { ClusterStatus, HeadgateNode, Readiness } from "../http/node.ts";
-import { Replica, type ReplicaHooks } from "../replica/replica.ts";
+import type { ReplicaHooks } from "../replica/hooks.ts";
+import { Replica } from "../replica/replica.ts";
 import { probeStore } from "../store/probe.ts";
-import { Catalog, DEFAULT_PAGE_SIZE } from "./catalog.ts";
+import { Catalog } from "./catalog.ts";
 import { BrokerRecord, type ClusterFile, LeaderHeartbeat, openCluster } from "./cluster-files.ts";
 import { NodeDatabases } from "./databases.ts";
+import { foundCluster } from "./founding.ts";
 import { type Identity, takeIdentity } from "./identity.ts";
 import { Leadership } from "./leadership.ts";
 import { Maintenance } from "./maintenance.ts";
@@ -140,7 +141,8 @@ class RunningNode implements HeadgateNode, NodeHandle {
     ]);
     this.#cluster = cluster;
     await this.#maintenance.record();
-    const replica = system ?? await this.#found();
+    const replica = system ??
+      await foundCluster(assembly.parts, this.#hooks(), this.#config.eligible);
     const database = new SystemDatabase(replica, clock, this.id);
     await this.#catalog.start(replica, database);
     await this.#leadership.start(replica);
@@ -226,32 +228,6 @@ class RunningNode implements HeadgateNode, NodeHandle {
   async #probe(): Promise<void> {
     const { clock, random } = this.#parts;
     await probeStore(this.#taken.assembly.store, { clock, random });
-  }
-
-  /** No chain of `system`: this node makes the cluster, unless another is faster. */
-  async #found(): Promise<Replica> {
-    const { parts } = this.#taken.assembly;
-    if (!this.#config.eligible) {
-      throw new Failure("unavailable", "There is no cluster yet, and this node may not make one");
-    }
-    await this.#refuseLostSystem();
-    const made = await Replica.create(parts, SYSTEM_DATABASE, DEFAULT_PAGE_SIZE, this.#hooks()) ??
-      await Replica.open(parts, SYSTEM_DATABASE, this.#hooks());
-    if (made) return made;
-    throw new Failure("unavailable", "The chain of system vanished while it was read");
-  }
-
-  /** A store with databases but without `system` is not empty: it lost something. */
-  async #refuseLostSystem(): Promise<void> {
-    const { store } = this.#taken.assembly;
-    const { objects } = await store.list(DATABASES_PREFIX, { limit: 1 });
-    const other = objects.find(({ key }) => !key.startsWith(`${DATABASES_PREFIX}system/`));
-    if (other) {
-      throw new Failure(
-        "corrupt",
-        `Cannot start on ${store.name}: it holds ${other.key} but no chain of the database system`,
-      );
-    }
   }
 
   async #onLead(): Promise<void> {
