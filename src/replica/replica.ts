@@ -178,7 +178,6 @@ export class Replica {
   #enter(event: ReplicaEvent): void {
     const from = this.#state;
     this.#state = next(from, event);
-    if (from === this.#state) return;
     this.#parts.log.debug("replica", { database: this.name, from, event, to: this.#state });
   }
 

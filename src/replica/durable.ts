@@ -1,0 +1,92 @@
+/**
+ * The durable side of a replica: its image, and how far the chain is known to go. Everything in here
+ * came out of the store, or was won there.
+ */
+import type { Image } from "../database/image.ts";
+import type { TakenEpoch } from "../database/workspace.ts";
+import type { EpochKind } from "../epoch/epoch.ts";
+import type { Chain } from "./chain.ts";
+import { tipOf } from "./claim.ts";
+import { type Ownership, readOwnership } from "./claims.ts";
+import { decodeSliced } from "./fetch.ts";
+import { catchUp } from "./follow.ts";
+import { joinChain } from "./join.ts";
+import type { Parts } from "./parts.ts";
+import type { Snapshots } from "./snapshots.ts";
+
+export class Durable {
+  readonly #parts: Parts;
+  readonly #chain: Chain;
+  readonly #snapshots: Snapshots;
+  image: Image | null = null;
+  /** Newest epoch that this node knows to be durable. */
+  tip = 0;
+  lastKind: EpochKind = "data";
+  ownership: Ownership | null = null;
+  pageSize: number;
+
+  constructor(parts: Parts, chain: Chain, snapshots: Snapshots, pageSize: number) {
+    this.#parts = parts;
+    this.#chain = chain;
+    this.#snapshots = snapshots;
+    this.pageSize = pageSize;
+  }
+
+  /** Reads the whole chain into a new image. False when there is none. */
+  async join(): Promise<boolean> {
+    const joined = await joinChain(this.#parts, this.#chain, {
+      build: (pageSize) => this.#parts.createImage(this.#chain.name, pageSize),
+    });
+    if (!joined) return false;
+    const image = await joined.builder.finish(joined.head);
+    this.pageSize = joined.pageSize;
+    this.lastKind = joined.kind;
+    this.tip = joined.head.epoch;
+    await this.replace(image);
+    this.ownership = await readOwnership(image);
+    this.#snapshots.joined(joined);
+    return true;
+  }
+
+  /** Applies what the store holds after the head. True when there was something. */
+  async catchUp(image: Image): Promise<boolean> {
+    const followed = await catchUp(this.#parts, this.#chain, image);
+    this.tip = image.head.epoch;
+    if (!followed.lastKind) return false;
+    this.lastKind = followed.lastKind;
+    this.ownership = await readOwnership(image);
+    this.#snapshots.count(followed.bytes, null, followed.lastKind);
+    return true;
+  }
+
+  /** Our claim was won and nothing lies after it: it goes into the image, or makes the first one. */
+  async claimed(epoch: TakenEpoch): Promise<void> {
+    const what = `the claim of ${this.#chain.name}`;
+    const { header, pages } = await decodeSliced(epoch.bytes, what, this.#parts.clock);
+    if (this.image) {
+      await this.image.apply({ header, pages, fileChecksum: epoch.fileChecksum });
+    } else {
+      const builder = await this.#parts.createImage(this.#chain.name, this.pageSize);
+      await builder.write(pages, header.commit);
+      this.image = await builder.finish({ ...tipOf(epoch), commit: header.commit });
+    }
+    this.ownership = await readOwnership(this.image);
+    this.appended(epoch.number, epoch.bytes.byteLength, "claim");
+  }
+
+  /** One more epoch of ours is durable. */
+  appended(epoch: number, bytes: number, kind: EpochKind): void {
+    this.tip = epoch;
+    this.lastKind = kind;
+    if (this.image) this.#snapshots.count(bytes, this.image, kind);
+  }
+
+  /** A new image instead of the old one, whose readers and connections are ended. */
+  async replace(image: Image | null): Promise<void> {
+    const old = this.image;
+    this.image = image;
+    if (!old) return;
+    await this.#parts.forgetImage(old);
+    await old.close();
+  }
+}

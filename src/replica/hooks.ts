@@ -1,0 +1,11 @@
+/** What a replica asks of and tells its node. */
+import type { Replica } from "./replica.ts";
+
+export interface ReplicaHooks {
+  /** Epoch of our claim in `system`, or null while this node does not lead: then nothing is claimed. */
+  systemClaim(): number | null;
+  /** This node lost the chain. */
+  onFenced(replica: Replica): void;
+  /** A snapshot was written and verified. */
+  onSnapshot(replica: Replica, epoch: number): void;
+}

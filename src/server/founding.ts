@@ -1,0 +1,35 @@
+/** The first start on an empty store: the chain of `system` is the cluster. */
+import { Failure } from "../base/failure.ts";
+import { databasePrefix, DATABASES_PREFIX } from "../epoch/key.ts";
+import { SYSTEM_DATABASE } from "../epoch/name.ts";
+import type { ReplicaHooks } from "../replica/hooks.ts";
+import type { Parts } from "../replica/parts.ts";
+import { Replica } from "../replica/replica.ts";
+import { DEFAULT_PAGE_SIZE } from "./catalog.ts";
+
+/** Creates the chain of `system`, or opens it when another node was faster. */
+export async function foundCluster(
+  parts: Parts,
+  hooks: ReplicaHooks,
+  eligible: boolean,
+): Promise<Replica> {
+  if (!eligible) {
+    throw new Failure("unavailable", "There is no cluster yet, and this node may not make one");
+  }
+  await refuseLostSystem(parts);
+  const made = await Replica.create(parts, SYSTEM_DATABASE, DEFAULT_PAGE_SIZE, hooks) ??
+    await Replica.open(parts, SYSTEM_DATABASE, hooks);
+  if (made) return made;
+  throw new Failure("unavailable", "The chain of system vanished while it was read");
+}
+
+/** A store with databases but without `system` is not empty: it lost something. */
+async function refuseLostSystem({ store }: Parts): Promise<void> {
+  const { objects } = await store.list(DATABASES_PREFIX, { limit: 1 });
+  const other = objects.find(({ key }) => !key.startsWith(databasePrefix(SYSTEM_DATABASE)));
+  if (!other) return;
+  throw new Failure(
+    "corrupt",
+    `Cannot start on ${store.name}: it holds ${other.key} but no chain of the database system`,
+  );
+}
