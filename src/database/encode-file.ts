@@ -1,7 +1,6 @@
 /** Encodes a whole SQLite file as one object, in a process of its own. */
 import { deferred } from "../base/deferred.ts";
 import { Failure } from "../base/failure.ts";
-import type { EpochKind } from "../epoch/epoch.ts";
 import type { Children } from "./child.ts";
 import { type EncodeOutcome, orderOf } from "./encoder-message.ts";
 import type { EncodedFile, SnapshotHeader } from "./snapshot-file.ts";
@@ -12,8 +11,7 @@ export interface EncodeOptions {
   readonly source: string;
   /** A new file; the caller removes it. It is not there when encoding fails. */
   readonly target: string;
-  /** A snapshot begins with epoch 1, a claim, so `claim` is its kind when none is given. */
-  readonly header: SnapshotHeader & { readonly kind?: EpochKind };
+  readonly header: SnapshotHeader;
 }
 
 /**
@@ -31,7 +29,7 @@ export async function encodeFile(children: Children, options: EncodeOptions): Pr
       ),
   });
   try {
-    child.send(orderOf(source, target, { kind: "claim", ...header }));
+    child.send(orderOf(source, target, header));
     const result = await outcome.promise;
     if ("failure" in result) throw toFailure(result.failure);
     return { path: target, size: result.size, fileChecksum: BigInt(result.fileChecksum) };
