@@ -26,6 +26,7 @@ function staleness() {
       return `${path} is ${found[path]?.version ?? "absent"}, not ${version}`;
     }
   }
+  if (!isRunnable("bun") || !isRunnable("deno")) return "bun or deno does not run";
   return "";
 }
 
