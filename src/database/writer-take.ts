@@ -1,8 +1,8 @@
-/** One take on its way: what is asked of the child, and what its answer becomes for the owner. */
+/** Takes and rewrites: what is asked of the child, and what its answer becomes for the owner. */
 import type { Deferred } from "../base/deferred.ts";
 import type { PendingBatch } from "./pending-batch.ts";
-import type { Taken, TakeOptions } from "./workspace.ts";
-import type { ToWriter, WriterEpoch } from "./writer-message.ts";
+import type { RewriteOptions, Rewritten, Taken, TakeOptions } from "./workspace.ts";
+import type { FromWriter, ToWriter, WriterEpoch } from "./writer-message.ts";
 import { readBytes } from "./writer-output.ts";
 
 export interface Taking {
@@ -41,4 +41,27 @@ export async function finishTake(
     answers,
     putOff,
   });
+}
+
+export function rewriteMessage(options: RewriteOptions): ToWriter {
+  return {
+    kind: "rewrite",
+    sourcePath: options.source === "empty" ? null : options.source.path,
+    keepRequests: options.keepRequests,
+    epochKind: options.kind,
+    timestampMs: options.timestampMs,
+    nodeId: String(options.nodeId),
+  };
+}
+
+export function rewrittenOf(message: Extract<FromWriter, { kind: "rewritten" }>): Rewritten {
+  const { path, size, number, fileChecksum, databaseChecksum, timestampMs } = message;
+  return {
+    path,
+    size,
+    number,
+    fileChecksum: BigInt(fileChecksum),
+    databaseChecksum: BigInt(databaseChecksum),
+    timestampMs,
+  };
 }

@@ -23,7 +23,7 @@ import { Batches } from "./writer-batches.ts";
 import { endedFailure, excessFailure, overflowFailure } from "./writer-failure.ts";
 import type { FromWriter, WriterHead } from "./writer-message.ts";
 import { readText } from "./writer-output.ts";
-import { finishTake, takeMessage } from "./writer-take.ts";
+import { finishTake, rewriteMessage, rewrittenOf, takeMessage } from "./writer-take.ts";
 import type { OpenWorkspaceOptions } from "./writer-options.ts";
 import { workspacePaths, WriterProcess } from "./writer-process.ts";
 import { type Excess, WriterWatch } from "./writer-watch.ts";
@@ -107,14 +107,7 @@ export class WriterWorkspace implements Workspace {
     await this.#process.stopped;
     const rewriting = this.#rewriting = deferred<Rewritten>();
     this.#process.ensure();
-    this.#process.send({
-      kind: "rewrite",
-      sourcePath: options.source === "empty" ? null : options.source.path,
-      keepRequests: options.keepRequests,
-      epochKind: options.kind,
-      timestampMs: options.timestampMs,
-      nodeId: String(options.nodeId),
-    });
+    this.#process.send(rewriteMessage(options));
     return await rewriting.promise;
   }
 
@@ -275,15 +268,7 @@ export class WriterWorkspace implements Workspace {
   }
 
   #rewritten(message: Extract<FromWriter, { kind: "rewritten" }>): void {
-    const { path, size, number, fileChecksum, databaseChecksum, timestampMs } = message;
-    this.#rewriting?.resolve({
-      path,
-      size,
-      number,
-      fileChecksum: BigInt(fileChecksum),
-      databaseChecksum: BigInt(databaseChecksum),
-      timestampMs,
-    });
+    this.#rewriting?.resolve(rewrittenOf(message));
     this.#rewriting = null;
     this.#fail(
       new Failure(
