@@ -138,3 +138,5 @@ export const RESULT_FILES_BYTES_MAX = 1024 * MIB;
 export const READER_IMAGES_MAX = 32;
 /** How long the image may take to reach the tip when a workspace is made from it anew. */
 export const REOPEN_WORKSPACE_MS = 60_000;
+/** A process that may open fewer files is warned by `doctor`. */
+export const OPEN_FILES_MIN = 4_096;

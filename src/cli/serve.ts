@@ -66,7 +66,7 @@ export async function serve(
     try {
       const ended = await Promise.race([handle.start().then(() => null), end.reached]);
       if (ended !== null) return ended;
-      log.info("serving", {
+      log.info("listening", {
         url: listener.url,
         node: handle.node.id,
         version: VERSION,

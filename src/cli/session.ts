@@ -14,6 +14,7 @@ import {
   type QueryResult,
 } from "./sql.ts";
 import { formatRows, isTableMode, type TableMode } from "./table.ts";
+import { parseAnswer } from "./value.ts";
 
 const DOTS: readonly (readonly [string, string])[] = [
   [".tables", "the tables and views"],
@@ -104,7 +105,7 @@ export class Session {
     const answer = await execute(this.#client, this.#around, this.database, {
       statements: [{ sql }],
     });
-    const parsed = JSON.parse(answer.text) as ExecuteResult;
+    const parsed = parseAnswer<ExecuteResult>(answer.text);
     this.#written = Math.max(this.#written, parsed.epoch);
     if (this.#mode === "table") {
       this.#around.write(executeText(parsed, this.#around.columns()));
@@ -116,12 +117,13 @@ export class Session {
     }
   }
 
-  #read(sql: string, params: readonly string[] = []): Promise<QueryResult> {
-    return this.#client.json<QueryResult>({
+  async #read(sql: string, params: readonly string[] = []): Promise<QueryResult> {
+    const { text } = await this.#client.text({
       method: "POST",
       path: `${databasePath(this.database)}/query`,
       body: { sql, params, ...(this.#written > 0 ? { min_epoch: this.#written } : {}) },
     });
+    return parseAnswer<QueryResult>(text);
   }
 
   async #tables(): Promise<boolean> {

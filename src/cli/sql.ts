@@ -6,7 +6,7 @@ import type { Parameters } from "../database/statement.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import { splitStatements } from "./split.ts";
 import { formatTable } from "./table.ts";
-import { parseParameters, type ResultSet } from "./value.ts";
+import { parseAnswer, parseParameters, type ResultSet } from "./value.ts";
 
 export interface QueryResult extends ResultSet {
   readonly epoch: number;
@@ -43,7 +43,7 @@ export async function runQuery(args: ParsedArguments, around: Surroundings): Pro
     around.write(`${text.trimEnd()}\n`);
     return 0;
   }
-  const result = JSON.parse(text) as QueryResult;
+  const result = parseAnswer<QueryResult>(text);
   around.write(formatTable(result, around.columns()));
   around.write(`${countText(result.rows.length, "row")}, epoch ${result.epoch}\n`);
   return 0;
@@ -69,7 +69,7 @@ export async function runExecute(args: ParsedArguments, around: Surroundings): P
     ...(timeoutMs === undefined ? {} : { timeoutMs }),
   });
   if (args.has("json")) around.write(`${answer.text.trimEnd()}\n`);
-  else around.write(executeText(JSON.parse(answer.text) as ExecuteResult, around.columns()));
+  else around.write(executeText(parseAnswer<ExecuteResult>(answer.text), around.columns()));
   return 0;
 }
 

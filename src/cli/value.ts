@@ -7,6 +7,15 @@ export interface ResultSet {
   readonly rows: readonly (readonly JsonValue[])[];
 }
 
+/** An answer's JSON. A real that JavaScript would show as an integer keeps its spelling. */
+export function parseAnswer<T>(text: string): T {
+  return JSON.parse(text, (_key, value: unknown, context?: { readonly source?: string }) => {
+    const { source } = context ?? {};
+    if (typeof value !== "number" || source === undefined || !Number.isInteger(value)) return value;
+    return /[.eE]/.test(source) ? { real: source } : value;
+  }) as T;
+}
+
 /** Hexadecimal digits of a blob that are shown. */
 const BLOB_BYTES_SHOWN = 32;
 
