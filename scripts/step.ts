@@ -70,7 +70,7 @@ async function readLines(
 
 /** What must hold of the sources without running them. */
 export const SOURCE_STEPS: readonly Step[] = [
-  { name: "format", command: ["deno", "fmt", "--check", "--quiet"], timeoutMs: 120_000 },
+  { name: "format", command: ["deno", "fmt", "--check"], timeoutMs: 120_000 },
   { name: "lint", command: ["deno", "lint", "--quiet"], timeoutMs: 120_000 },
   { name: "types", command: ["tsc", "-p", "."], timeoutMs: 300_000 },
 ];
