@@ -45,6 +45,15 @@ export function connectS3(settings: S3Settings, clock: Clock): S3Connection {
     expectContinueHeader: false,
     requestHandler: { httpAgent, httpsAgent, connectionTimeout: STORE_CONNECT_MS, logger: SILENT },
   });
+  // I8, once more: the SDK's own retries, which others hook on to, are replaced by one that never
+  // repeats. (It would also write a warning to the console for a refused create from a file.)
+  client.middlewareStack.add((next) => next, {
+    name: "retryMiddleware",
+    step: "finalizeRequest",
+    priority: "high",
+    tags: ["RETRY"],
+    override: true,
+  });
   let offsetMs = 0;
   learnTime(client, clock, (ms) => offsetMs = ms);
   addContentMd5(client);
