@@ -32,6 +32,7 @@ export interface Children {
 
 /** The same, as the child sees it. */
 export interface ParentPort {
+  /** What is not yet taken by the kernel is lost when the child ends by itself: wait to be killed. */
   send(message: unknown): void;
   onMessage(handler: (message: unknown) => void): void;
 }
