@@ -3,6 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { Random } from "../base/random.ts";
 import { openFileStore } from "./file.ts";
+import type { LifecycleReport } from "./lifecycle.ts";
 import type { Store } from "./store.ts";
 import { fullPath, parseStoreUrl, type StoreSettings } from "./url.ts";
 
@@ -23,4 +24,18 @@ export async function openStore(where: string | StoreSettings, parts: OpenParts)
   // The SDK takes 30 ms and 20 MB to load: a node on a directory does not pay for it.
   const { openS3Store } = await import("./s3.ts");
   return openS3Store(settings, parts);
+}
+
+/**
+ * What the store's own rules would do to a cluster's objects (I12), for `doctor`. A directory has
+ * none.
+ */
+export async function checkLifecycle(
+  where: string | StoreSettings,
+  clock: Clock,
+): Promise<LifecycleReport> {
+  const settings = typeof where === "string" ? parseStoreUrl(where) : where;
+  if (settings.type === "filesystem") return { state: "harmless", reasons: [] };
+  const { s3Lifecycle } = await import("./s3-lifecycle.ts");
+  return await s3Lifecycle(settings, clock);
 }

@@ -101,6 +101,10 @@ function parseS3(url: string): S3Settings {
     );
   }
   if (parsed.hash !== "") throw new Failure("invalid", "A store URL takes no #; write %23");
+  // Parsing a URL resolves these silently, and the store would be another one.
+  if (/\/(\.|%2e){1,2}(\/|$)/i.test(url.replace(/\?.*$/s, ""))) {
+    throw new Failure("invalid", `A store's prefix has no "." or ".."; found ${describeUrl(url)}`);
+  }
   const settings: { -readonly [K in keyof S3Settings]: S3Settings[K] } = {
     type: "s3",
     bucket: parsed.host,
