@@ -28,10 +28,11 @@ export const BENCH_HELP = `headgate bench: measure a node over HTTP/2
   --database NAME    made if it is not there    bench
   --seconds N        measured time              10
   --warmup N         time before it             2
-  --concurrency N    requests under way         2000
-  --connections N    connections they share     8
+  --concurrency N    requests under way         2000; with --rate half a second's
+  --connections N    connections they share     8, or one for each 256 under way
   --rate N           requests a second, each latency counted from the moment it was due;
-                     without it, as fast as the node answers
+                     without it, as fast as the node answers, which can be no faster than
+                     the concurrency divided by the latency
   --json             the result as JSON
 
 Example: headgate bench writes --rate 20000 --seconds 30
@@ -72,14 +73,16 @@ export function parseBenchOptions(
       throw invalid(`--${flag} does not go with latency, which sends one write at a time`);
     }
   }
+  const ratePerS = values.rate === undefined
+    ? undefined
+    : numberOf("rate", values.rate, [0.01, RATE_MAX], false);
   const concurrencyMax = CONNECTIONS_MAX * STREAMS_PER_CONNECTION;
   const concurrency = numberOf(
     "concurrency",
-    values.concurrency ?? (alone ? "1" : "2000"),
+    values.concurrency ?? String(alone ? 1 : usualConcurrency(ratePerS)),
     [1, concurrencyMax],
     true,
   );
-  // As many connections as are needed unless a number was given.
   const needed = Math.ceil(concurrency / STREAMS_PER_CONNECTION);
   const usual = Math.max(needed, Math.min(8, concurrency));
   const connections = numberOf(
@@ -106,11 +109,14 @@ export function parseBenchOptions(
     warmupSeconds: numberOf("warmup", values.warmup, [0, SECONDS_MAX], false),
     concurrency,
     connections,
-    ...(values.rate === undefined
-      ? {}
-      : { ratePerS: numberOf("rate", values.rate, [0.01, RATE_MAX], false) }),
+    ...(ratePerS === undefined ? {} : { ratePerS }),
     json: values.json,
   };
+}
+
+/** At a fixed rate enough that half a second of latency holds nothing back on our side. */
+function usualConcurrency(ratePerS: number | undefined): number {
+  return ratePerS === undefined ? 2000 : Math.min(16_384, Math.max(2000, Math.ceil(ratePerS / 2)));
 }
 
 function parsed(args: readonly string[]) {
