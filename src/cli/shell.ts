@@ -137,7 +137,9 @@ class LineReader {
     } catch (error) {
       if (!isFailure(error) && !(error instanceof UsageError)) throw error;
       const kind = isFailure(error) ? `${error.kind}: ` : "";
-      this.#around.writeError(`${kind}${error.message}\n`);
+      // There is one statement, and it is in sight: its place in the request says nothing.
+      const message = error.message.replace(/^(statements\[0\]|sql): /, "");
+      this.#around.writeError(`${kind}${message}\n`);
       this.#onError(error);
       return true;
     }

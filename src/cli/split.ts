@@ -8,24 +8,26 @@ export interface SplitText {
   readonly rest: string;
 }
 
-/** Inside CREATE TRIGGER a statement ends at the semicolon after END. */
+/** CREATE TRIGGER ends at "; END;", as in sqlite3_complete: another END there ends a CASE. */
 export function splitStatements(text: string): SplitText {
   const complete: string[] = [];
   let words: string[] = [];
   let start = 0;
   let previous = "";
+  let beforePrevious = "";
   for (const token of tokenize(text)) {
     if (token.kind === "space" || token.kind === "comment") continue;
+    const ends = previous === "END" && beforePrevious === "semicolon";
+    beforePrevious = previous;
+    previous = wordOf(text, token);
     if (token.kind !== "semicolon") {
-      previous = wordOf(text, token);
       if (words.length < 3) words.push(previous);
       continue;
     }
-    if (isTrigger(words) && previous !== "END") continue;
+    if (isTrigger(words) && !ends) continue;
     if (words.length > 0) complete.push(text.slice(start, token.start).trim());
     start = token.end;
     words = [];
-    previous = "";
   }
   return { complete, rest: words.length === 0 ? "" : text.slice(start) };
 }

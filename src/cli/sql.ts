@@ -53,7 +53,7 @@ export async function runExecute(args: ParsedArguments, around: Surroundings): P
   const [name = "", ...rest] = args.positionals;
   const sql = sqlOf(rest[0], around);
   const { complete, rest: last } = splitStatements(sql);
-  const statements = last.trim() === "" ? complete : [...complete, last];
+  const statements = last.trim() === "" ? complete : [...complete, last.trim()];
   const params = parseParameters(args.all("param"));
   if (statements.length === 0) throw new UsageError("There is no statement to execute");
   if (params !== undefined && statements.length !== 1) {
