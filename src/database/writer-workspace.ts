@@ -36,6 +36,7 @@ export class WriterWorkspace implements Workspace {
   #rewriting: Deferred<Rewritten> | null = null;
   #opening: Deferred<void> | null = null;
   #waiting: Deferred<void>[] = [];
+  #closing: Promise<void> | null = null;
   /** Why nothing goes on; null while all is well. */
   #failure: Failure | null = null;
   #onEnded: (id: number, failure: AnswerFailure) => void = () => {};
@@ -111,7 +112,11 @@ export class WriterWorkspace implements Workspace {
     return await rewriting.promise;
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.#fail(new Failure("unavailable", `The workspace of ${this.#options.name} is closed`));
     await this.#process.stop();
     this.#watch.close();
