@@ -1,9 +1,13 @@
 import { describe, expect, test } from "bun:test";
-import { GetObjectCommand } from "@aws-sdk/client-s3";
+import {
+  DeleteBucketLifecycleCommand,
+  GetObjectCommand,
+  PutBucketLifecycleConfigurationCommand,
+} from "@aws-sdk/client-s3";
 import { systemClock } from "../../src/base/clock.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { systemRandom } from "../../src/base/random.ts";
-import { openStore } from "../../src/store/open.ts";
+import { checkLifecycle, openStore } from "../../src/store/open.ts";
 import { probeStore } from "../../src/store/probe.ts";
 import { connectS3 } from "../../src/store/s3-client.ts";
 import type { Store } from "../../src/store/store.ts";
@@ -62,6 +66,31 @@ if (!hasS3(server)) {
       expect(await kind({ secret_key: "wrong-secret" })).toBe("denied SignatureDoesNotMatch");
       expect(await kind({ access_key: "nobody" })).toBe("denied InvalidAccessKeyId");
       expect(await kind({ bucket: "no-such-bucket" })).toBe("invalid NoSuchBucket");
+    });
+
+    test("a bucket whose rules expire the objects is found out [I12]", async () => {
+      const settings = server.settings();
+      expect(await checkLifecycle(settings, systemClock)).toEqual({
+        state: "harmless",
+        reasons: [],
+      });
+      const { client, close } = connectS3(settings, systemClock);
+      const Bucket = settings.bucket;
+      const expire = async (Prefix: string) => {
+        const rule = { ID: "tidy", Status: "Enabled" as const, Expiration: { Days: 30 } };
+        const LifecycleConfiguration = { Rules: [{ ...rule, Filter: { Prefix } }] };
+        await client.send(
+          new PutBucketLifecycleConfigurationCommand({ Bucket, LifecycleConfiguration }),
+        );
+        return (await checkLifecycle(settings, systemClock)).state;
+      };
+      try {
+        expect(await expire("elsewhere/")).toBe("harmless");
+        expect(await expire(`${settings.prefix}/databases/`)).toBe("harmful");
+      } finally {
+        await client.send(new DeleteBucketLifecycleCommand({ Bucket }));
+        close();
+      }
     });
 
     test("a clock that is an hour wrong is corrected after one definite refusal [I11]", async () => {
