@@ -66,6 +66,8 @@ function serve(options: ListenOptions): Bun.Server<undefined> {
       idleTimeout: 0,
       maxRequestBodySize: options.bodyBytesMax + BODY_SLACK_BYTES,
       development: false,
+      // Outside development Bun shares a port by default: two nodes would each get half the clients.
+      reusePort: false,
       fetch: (request) => options.fetch(request),
     });
   } catch (cause) {
