@@ -12,6 +12,7 @@ import type { RequestOutcome, RequestRunner } from "./run-request.ts";
 import { sqlFailure } from "./sql-error.ts";
 import type { WriteRequest } from "./statement.ts";
 import type { WalCommits } from "./wal.ts";
+import type { AnswerFailure } from "./workspace.ts";
 
 /** `putOff`: none of its effects is in this epoch; it belongs to the next. */
 export type BatchOutcome = RequestOutcome | { readonly kind: "putOff" };
@@ -28,6 +29,8 @@ export interface BatchParts {
   readonly capture: Capture;
   readonly runner: RequestRunner;
   readonly pageSize: number;
+  /** Room left where the database is. */
+  freeBytes(): number;
   /** Called with each request's serial when it begins, and with 0 when none runs. */
   onProgress(serial: number): void;
   /** The next outcome, in the order of the entries. */
@@ -176,9 +179,12 @@ export class Batch {
     let outcome = this.#run(entry);
     if (database.inTransaction) outcome = this.#commitAlone(outcome);
     else this.#parts.runner.forgetStatements();
-    if (outcome.kind === "failed" && outcome.isFull && capture.hasChanges) {
-      this.#state = "full";
-      return this.#parts.onOutcome({ kind: "putOff" });
+    if (outcome.kind === "failed" && outcome.isFull) {
+      if (capture.hasChanges) {
+        this.#state = "full";
+        return this.#parts.onOutcome({ kind: "putOff" });
+      }
+      outcome = { ...outcome, failure: this.#fullFailure(outcome.failure) };
     }
     const commits = capture.scan();
     if (commits !== null && !this.#accept(commits, entry)) return;
@@ -249,6 +255,24 @@ export class Batch {
     if (outcome.kind === "done") this.#resultBytes += outcome.result.length;
     if (outcome.kind === "replayed") this.#resultBytes += outcome.answer.length;
     this.#parts.onOutcome(outcome);
+  }
+
+  /** SQLite says the same of a full disk and of a database that would grow too much. */
+  #fullFailure({ message, details }: AnswerFailure): AnswerFailure {
+    const limit = this.#epochBytesMax;
+    if (this.#parts.freeBytes() < limit) {
+      return {
+        kind: "unavailable",
+        message: `${message}: the memory folder of this node is full; nothing of it was kept`,
+        details: { ...details, reason: "disk" },
+      };
+    }
+    return {
+      kind: "too_large",
+      message: `${message}: the transaction would add more than the ${limit} bytes of pages ` +
+        "that an epoch holds; nothing of it was kept",
+      details: { ...details, reason: "epoch", limit_bytes: limit },
+    };
   }
 
   get #pagesMax(): number {

@@ -2,7 +2,7 @@
  * A workspace inside its child process: one SQLite database, the open batch, and what it has become
  * by the last take. Every call runs to its end; a deadline is the parent's business.
  */
-import { unlinkSync, writeFileSync } from "node:fs";
+import { statfsSync, unlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert } from "../base/assert.ts";
 import { MESSAGE_BYTES_MAX, WORKSPACE_CHECKPOINT_BYTES } from "../base/limits.ts";
@@ -54,6 +54,10 @@ export class WriterSession {
       capture,
       pageSize,
       runner: new RequestRunner(database),
+      freeBytes: () => {
+        const { bavail, bsize } = statfsSync(options.directory);
+        return bavail * bsize;
+      },
       onProgress: (serial) => progress[0] = serial,
       onOutcome: (outcome) => this.#answer(outcome),
       onAgain: () => {

@@ -1,6 +1,6 @@
 /** Takes and rewrites: what is asked of the child, and what its answer becomes for the owner. */
 import type { Deferred } from "../base/deferred.ts";
-import type { PendingBatch } from "./pending-batch.ts";
+import type { PendingBatch, Sending } from "./pending-batch.ts";
 import type { RewriteOptions, Rewritten, Taken, TakeOptions } from "./workspace.ts";
 import type { FromWriter, ToWriter, WriterEpoch } from "./writer-message.ts";
 import { readBytes } from "./writer-output.ts";
@@ -10,6 +10,14 @@ export interface Taking {
   readonly options: TakeOptions;
   readonly done: Deferred<Taken>;
   isSent: boolean;
+}
+
+export function executeMessage(
+  { serial, requests }: Sending,
+  alone: boolean,
+  epochBytesMax: number,
+) {
+  return { kind: "execute", serial, alone, epochBytesMax, requests } as const;
 }
 
 export function takeMessage(options: TakeOptions, epochBytesMax: number): ToWriter {

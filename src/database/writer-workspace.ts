@@ -23,7 +23,13 @@ import { Batches } from "./writer-batches.ts";
 import { endedFailure, excessFailure, overflowFailure } from "./writer-failure.ts";
 import type { FromWriter, WriterHead } from "./writer-message.ts";
 import { readText } from "./writer-output.ts";
-import { finishTake, rewriteMessage, rewrittenOf, takeMessage } from "./writer-take.ts";
+import {
+  executeMessage,
+  finishTake,
+  rewriteMessage,
+  rewrittenOf,
+  takeMessage,
+} from "./writer-take.ts";
 import type { OpenWorkspaceOptions } from "./writer-options.ts";
 import { workspacePaths, WriterProcess } from "./writer-process.ts";
 import { type Excess, WriterWatch } from "./writer-watch.ts";
@@ -43,6 +49,7 @@ export class WriterWorkspace implements Workspace {
   #serial = 1;
   #epochBytesMax = EPOCH_BYTES_MAX;
   #willFlush = false;
+  #isRestarting = false;
   /** In a row, without a take between them or a request to blame. */
   #deaths = 0;
 
@@ -56,8 +63,7 @@ export class WriterWorkspace implements Workspace {
       isIdle: () => this.#batches.isEmpty && this.#rewriting === null,
     });
     this.#watch = new WriterWatch({ clock, progressPath, logPath: `${path}-wal` }, {
-      isWorking: () =>
-        !this.#batches.isSettled && !this.#process.isStopping && this.#failure === null,
+      isWorking: () => !this.#batches.isSettled && !this.#process.isStopping,
       find: (serial) => this.#batches.find(serial)?.pending ?? null,
       residentBytes: () => this.#process.residentBytes(),
       logStart: () => this.#process.logStart,
@@ -75,6 +81,7 @@ export class WriterWorkspace implements Workspace {
     this.#batches.open.add(requests, this.#options.clock.monotonicMs());
     if (this.#willFlush) return;
     this.#willFlush = true;
+    // Calls of one turn share a message.
     queueMicrotask(() => {
       this.#willFlush = false;
       this.#flush();
@@ -125,8 +132,12 @@ export class WriterWorkspace implements Workspace {
 
   /** Sends what the child has not got yet. */
   #flush(): void {
-    if (this.#failure !== null || this.#process.isStopping) return;
-    if (this.#batches.isEmpty) return;
+    if (this.#failure !== null || this.#isRestarting || this.#batches.isEmpty) return;
+    if (this.#process.isStopping) {
+      // It had idled. A new one starts once its files are free.
+      void this.#process.stopped.then(() => this.#flush());
+      return;
+    }
     this.#process.ensure();
     const { taking, open } = this.#batches;
     if (taking !== null) {
@@ -140,19 +151,14 @@ export class WriterWorkspace implements Workspace {
   #sendBatch(batch: PendingBatch): void {
     const sending = batch.send(this.#serial);
     if (sending === null) return;
-    const { serial, requests, deadlineMs } = sending;
-    this.#serial = serial + requests.length;
+    this.#serial = sending.serial + sending.requests.length;
     // The progress file holds 32 bits; 0 says that nothing runs.
     if (this.#serial > 0x7fff_ffff) this.#serial = 1;
     this.#process.send({
-      kind: "execute",
-      serial,
+      ...executeMessage(sending, batch.alone, this.#epochBytesMax),
       nowMs: this.#options.clock.nowMs(),
-      alone: batch.alone,
-      epochBytesMax: this.#epochBytesMax,
-      requests,
     });
-    this.#watch.begin(deadlineMs);
+    this.#watch.begin(sending.deadlineMs);
   }
 
   #hear(message: FromWriter): void {
@@ -192,13 +198,8 @@ export class WriterWorkspace implements Workspace {
     this.#process.taken(epoch, logEnd);
     if (mustCut) this.#restart();
     finishTake(taking, epoch).catch((error: unknown) => {
-      const failure = new Failure(
-        "unavailable",
-        `Cannot read what was taken from ${this.#options.name}`,
-        { cause: error },
-      );
-      taking.done.reject(failure);
-      this.#fail(failure);
+      this.#giveUp("what was taken cannot be read", error);
+      taking.done.reject(error);
     });
   }
 
@@ -245,27 +246,21 @@ export class WriterWorkspace implements Workspace {
     }
     const isHopeless = this.#deaths >= WRITER_DEATHS_MAX || this.#rewriting !== null;
     if (isHopeless || this.#opening !== null) {
-      return this.#fail(
-        new Failure("unavailable", `Cannot go on with the workspace of ${name}: its process ended`),
-      );
+      return this.#giveUp("its process ended");
     }
     this.#resume();
   }
 
   #restart(): void {
+    this.#isRestarting = true;
     this.#process.stop().then(() => {
       if (this.#failure === null) this.#resume();
-    }, (error: unknown) => {
-      this.#fail(
-        new Failure("unavailable", `Cannot restart the writer of ${this.#options.name}`, {
-          cause: error,
-        }),
-      );
-    });
+    }, (error: unknown) => this.#giveUp("its writer cannot be ended", error));
   }
 
   /** The child is gone and its log cut: all that was not taken runs again. */
   #resume(): void {
+    this.#isRestarting = false;
     this.#watch.reset();
     this.#batches.unsend();
     this.#flush();
@@ -275,18 +270,22 @@ export class WriterWorkspace implements Workspace {
   #rewritten(message: Extract<FromWriter, { kind: "rewritten" }>): void {
     this.#rewriting?.resolve(rewrittenOf(message));
     this.#rewriting = null;
-    this.#fail(
-      new Failure(
-        "unavailable",
-        `The workspace of ${this.#options.name} was rewritten; make it anew`,
-      ),
-    );
+    this.#giveUp("it was rewritten; make it anew");
   }
 
   #refused({ failure, fatal }: Extract<FromWriter, { kind: "failed" }>): void {
     if (fatal) return this.#fail(toFailure(failure));
     this.#rewriting?.reject(toFailure(failure));
     this.#rewriting = null;
+  }
+
+  #giveUp(reason: string, cause?: unknown): void {
+    const { name } = this.#options;
+    this.#fail(
+      new Failure("unavailable", `Cannot go on with the workspace of ${name}: ${reason}`, {
+        cause,
+      }),
+    );
   }
 
   /** Nothing goes on after this. */

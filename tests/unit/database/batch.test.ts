@@ -258,7 +258,10 @@ describe("an epoch that is full", () => {
   test("growth that alone does not fit fails alone", () => {
     harness.execute([request("SELECT 1"), grow(11, 500_000), insert(2)], options);
     const { answers } = harness.take(options);
-    expect(failure(answers[1])).toMatchObject({ kind: "too_large" });
+    expect(failure(answers[1])).toMatchObject({
+      kind: "too_large",
+      details: { statement: 0, reason: "epoch", limit_bytes: options.epochBytesMax },
+    });
     expect(rows()).toEqual([2]);
     expect(blobs().length).toBe(4);
   });

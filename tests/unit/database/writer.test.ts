@@ -331,9 +331,9 @@ describe("a child that dies", () => {
     const child = started.at(-1);
     aheadMs += CHILD_IDLE_MS + 1;
     timers.pop()?.();
-    await child?.exited;
     await batch({ ...insert(2), deadlineMs: Number.MAX_SAFE_INTEGER });
     expect(started.at(-1)).not.toBe(child);
+    await child?.exited;
     expect(rows()).toEqual([1, 2]);
   });
 });
