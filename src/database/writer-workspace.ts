@@ -41,7 +41,6 @@ export class WriterWorkspace implements Workspace {
   readonly #batches = new Batches();
   #rewriting: Deferred<Rewritten> | null = null;
   #opening: Deferred<void> | null = null;
-  #waiting: Deferred<void>[] = [];
   #closing: Promise<void> | null = null;
   /** Why nothing goes on; null while all is well. */
   #failure: Failure | null = null;
@@ -90,10 +89,7 @@ export class WriterWorkspace implements Workspace {
 
   async settled(): Promise<void> {
     if (this.#failure !== null) throw this.#failure;
-    if (this.#batches.isSettled) return;
-    const waiting = deferred<void>();
-    this.#waiting.push(waiting);
-    await waiting.promise;
+    await this.#batches.settled();
   }
 
   onEnded(listener: (id: number, failure: AnswerFailure) => void): void {
@@ -170,7 +166,7 @@ export class WriterWorkspace implements Workspace {
         return;
       case "answers":
         batch.answer(message.answers, readText);
-        return this.#announceSettled();
+        return this.#batches.announceSettled();
       case "again":
         return batch.again();
       case "taken":
@@ -182,11 +178,6 @@ export class WriterWorkspace implements Workspace {
       case "failed":
         return this.#refused(message);
     }
-  }
-
-  #announceSettled(): void {
-    if (this.#waiting.length === 0 || !this.#batches.isSettled) return;
-    for (const waiting of this.#waiting.splice(0)) waiting.resolve();
   }
 
   #taken(message: Extract<FromWriter, { kind: "taken" }>): void {
@@ -264,7 +255,7 @@ export class WriterWorkspace implements Workspace {
     this.#watch.reset();
     this.#batches.unsend();
     this.#flush();
-    this.#announceSettled();
+    this.#batches.announceSettled();
   }
 
   #rewritten(message: Extract<FromWriter, { kind: "rewritten" }>): void {
@@ -293,10 +284,8 @@ export class WriterWorkspace implements Workspace {
     this.#failure ??= failure;
     this.#opening?.reject(failure);
     this.#opening = null;
-    this.#batches.taking?.done.reject(failure);
-    this.#batches.taking = null;
+    this.#batches.fail(failure);
     this.#rewriting?.reject(failure);
     this.#rewriting = null;
-    for (const waiting of this.#waiting.splice(0)) waiting.reject(failure);
   }
 }
