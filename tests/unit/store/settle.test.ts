@@ -28,7 +28,12 @@ function sleepingClock() {
   return { clock, sleeps };
 }
 
-type Step = FailureKind | "applied-then-uncertain" | "exists" | "through";
+type Step =
+  | FailureKind
+  | "applied-then-uncertain"
+  | "applied-then-exists"
+  | "exists"
+  | "through";
 
 /** A memory store whose creates and reads go as they are told, and then go through. */
 function scripted(creates: Step[], reads: Step[] = []) {
@@ -49,8 +54,9 @@ function scripted(creates: Step[], reads: Step[] = []) {
       const step = creates.shift() ?? "through";
       if (step === "through") return await memory.create(key, body);
       if (step === "exists") return "exists";
-      if (step !== "applied-then-uncertain") throw fail(step);
+      if (step !== "applied-then-uncertain" && step !== "applied-then-exists") throw fail(step);
       await memory.create(key, body);
+      if (step === "applied-then-exists") return "exists";
       throw fail("uncertain");
     },
     get: (key) => read("get", () => memory.get(key)),
@@ -89,6 +95,13 @@ describe("settle", () => {
       .toEqual({ outcome: "won", firstTry: false, everUnknown: true });
     expect(calls).toEqual(["create", "get", "create", "get", "create"]);
     expect((await memory.get("k"))?.bytes).toEqual(bytes("mine"));
+  });
+
+  test("a retry that is refused by the first attempt's late arrival is won [I7]", async () => {
+    const { store, calls, parts } = scripted(["uncertain", "applied-then-exists"]);
+    expect(await settle(store, "k", bytes("mine"), parts))
+      .toEqual({ outcome: "won", firstTry: false, everUnknown: true });
+    expect(calls).toEqual(["create", "get", "create", "get"]);
   });
 
   test("nothing is sent again before the look succeeded [I2, I7]", async () => {
