@@ -1,5 +1,5 @@
 /** `dev`: a node to try things on, on a folder, without a configuration. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { isFailure } from "../base/failure.ts";
 import { loadConfig } from "../config/config.ts";
@@ -32,25 +32,36 @@ export async function runDev(args: ParsedArguments, around: Surroundings): Promi
   });
 }
 
+/** Makes what the printed lines need, as often as it is missing: a start may be cut short. */
 async function createDemo(node: HeadgateNode, { clock }: Surroundings): Promise<void> {
   try {
     await node.databases.create(DEMO, {});
   } catch (error) {
-    if (isFailure(error, "conflict")) return;
-    throw error;
+    if (!isFailure(error, "conflict")) throw error;
   }
-  await node.databases.execute(DEMO, {
-    subject: "anonymous",
-    deadlineMs: clock.monotonicMs() + SETUP_TIMEOUT_MS,
-    statements: [
-      { sql: "CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL, at TEXT NOT NULL)" },
-      { sql: "INSERT INTO notes (text, at) VALUES ('Hello from Headgate', datetime('now'))" },
-    ],
-  });
+  try {
+    await node.databases.execute(DEMO, {
+      subject: "anonymous",
+      deadlineMs: clock.monotonicMs() + SETUP_TIMEOUT_MS,
+      statements: [
+        {
+          sql: "CREATE TABLE IF NOT EXISTS notes " +
+            "(id INTEGER PRIMARY KEY, text TEXT NOT NULL, at TEXT NOT NULL)",
+        },
+        {
+          sql: "INSERT INTO notes (text, at) SELECT 'Hello from Headgate', datetime('now') " +
+            "WHERE NOT EXISTS (SELECT 1 FROM notes)",
+        },
+      ],
+    });
+  } catch (error) {
+    // Somebody made a table of that name their own.
+    if (!isFailure(error, "invalid", "conflict")) throw error;
+  }
 }
 
 function welcome(url: string, data: string, around: Surroundings): string {
-  const command = around.command.map((part) => shortest(part)).join(" ");
+  const command = around.command.map((part) => shortest(linkTo(part))).join(" ");
   const option = url === DEFAULT_URL ? "" : ` --url ${url}`;
   const insert = "INSERT INTO notes (text, at) VALUES (?, datetime('now'))";
   const body = JSON.stringify({ statements: [{ sql: insert, params: ["Hello from curl"] }] })
@@ -64,6 +75,12 @@ Headgate is ready at ${url}, with its data in ${shortest(data)}
 
 Stop it with Ctrl-C. To begin anew: rm -r ${shortest(data)}
 `;
+}
+
+/** npm's link to a program of a package, which is what people type. */
+function linkTo(path: string): string {
+  const link = path.replace(/\/bun\/bin\/bun(\.exe)?$/, "/.bin/bun");
+  return existsSync(link) ? link : path;
 }
 
 /** A path as short as it can be said from here, quoted if a shell would split it. */

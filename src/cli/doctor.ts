@@ -35,7 +35,11 @@ const MILLION_USD: Readonly<Record<StoreOperation, number>> = {
 export async function runDoctor(args: ParsedArguments, around: Surroundings): Promise<number> {
   const config = configOf(args, around);
   const { report, finding } = await tryStore(config, around);
-  const findings = [finding, ...(report === null ? [] : storeFindings(report)), ...machine(config)];
+  const findings = [
+    finding,
+    ...(report === null ? [] : [...storeFindings(report), ...await lifecycle(config, around)]),
+    ...machine(config),
+  ];
   if (args.has("json")) {
     around.write(`${JSON.stringify({ findings, probe: report })}\n`);
   } else {
@@ -77,6 +81,23 @@ export function storeFindings(report: ProbeReport): Finding[] {
   if (report.conditionalReplace === "honoured") return [clock];
   const what = `conditional replaces are ${report.conditionalReplace}; only hints need them`;
   return [clock, { verdict: "warning", what }];
+}
+
+/** Rules of a bucket that would remove objects from under a cluster. */
+async function lifecycle(config: Config, { clock }: Surroundings): Promise<Finding[]> {
+  const backend = config.storage.primary_backend;
+  if (backend.type !== "s3") return [];
+  const { s3Lifecycle } = await import("../store/s3-lifecycle.ts");
+  try {
+    const { state, reasons } = await s3Lifecycle(backend, clock);
+    if (state === "harmless") {
+      return [{ verdict: "good", what: "no lifecycle rule of the bucket touches the prefix" }];
+    }
+    return reasons.map((what) => ({ verdict: state === "harmful" ? "wrong" : "warning", what }));
+  } catch (error) {
+    if (!isFailure(error)) throw error;
+    return [{ verdict: "warning", what: describe(error) }];
+  }
 }
 
 function machine(config: Config): Finding[] {
