@@ -57,9 +57,9 @@ class Load {
   readonly #intervalMs: number;
   #turn = 0;
   #sequence = 0;
+  /** All other moments are counted from this one. */
   #startMs = 0;
-  #beginMs = 0;
-  #endMs = 0;
+  readonly #endMs: number;
   #state: "idle" | "running" | "draining" | "done" = "idle";
   #wake: () => void = () => {};
 
@@ -71,6 +71,7 @@ class Load {
     this.#connections = new Array<H2Connection | null>(options.connections).fill(null);
     this.#share = Math.ceil(options.concurrency / options.connections);
     this.#open = options.ratePerS !== undefined;
+    this.#endMs = options.warmupMs + options.durationMs;
     this.#intervalMs = 1000 / (options.ratePerS ?? 1);
   }
 
@@ -81,14 +82,12 @@ class Load {
   async run(): Promise<LoadResult> {
     const { warmupMs, durationMs, cpuMs } = this.#options;
     this.#startMs = this.#clock.monotonicMs();
-    this.#beginMs = this.#startMs + warmupMs;
-    this.#endMs = this.#beginMs + durationMs;
     this.#state = "running";
     if (this.#open) this.#tick();
     else this.#connections.forEach((_, index) => this.#refill(index));
     await this.#clock.sleep(warmupMs);
     const cpuBefore = cpuMs();
-    await this.#clock.sleep(Math.max(0, this.#endMs - this.#clock.monotonicMs()));
+    await this.#clock.sleep(Math.max(0, this.#endMs - this.#nowMs()));
     const cpu = cpuMs() - cpuBefore;
     this.#state = "draining";
     await this.#drained();
@@ -114,14 +113,15 @@ class Load {
   }
 
   #onAnswer(index: number, tagMs: number, status: number, body: Uint8Array | null): void {
-    const nowMs = this.#clock.monotonicMs();
+    const nowMs = this.#nowMs();
     this.#underWay--;
     if (status >= 200 && status < 300) {
       this.#tally.acknowledged++;
       // An open-loop request belongs to the moment it was due, a closed-loop one to its answer.
       const atMs = this.#open ? tagMs : nowMs;
-      if (atMs >= this.#beginMs && atMs < this.#endMs) {
-        this.#tally.measured(nowMs - tagMs, (atMs - this.#beginMs) / 1000);
+      const { warmupMs } = this.#options;
+      if (atMs >= warmupMs && atMs < this.#endMs) {
+        this.#tally.measured(nowMs - tagMs, (atMs - warmupMs) / 1000);
       }
     } else {
       this.#tally.refused(status, body);
@@ -132,7 +132,7 @@ class Load {
   #onFailure(index: number, reason: string, processed: boolean): void {
     this.#underWay--;
     this.#tally.lost(reason, processed);
-    this.#next(index, this.#clock.monotonicMs());
+    this.#next(index, this.#nowMs());
   }
 
   /** A stream has become free. The connection flushes after it has read all that came. */
@@ -165,14 +165,14 @@ class Load {
   #refill(index: number): void {
     const connection = this.#connections[index];
     if (!connection || this.#open || this.#state !== "running") return;
-    const nowMs = this.#clock.monotonicMs();
+    const nowMs = this.#nowMs();
     while (connection.inFlight < this.#share && this.#send(connection, nowMs)) { /* all */ }
     connection.flush();
   }
 
   /** Open loop: all that has become due goes to one connection, and the next tick to the next. */
   #tick(): void {
-    const nowMs = this.#clock.monotonicMs();
+    const nowMs = this.#nowMs();
     for (let tried = 0; tried < this.#connections.length; tried++) {
       if (this.#sequence >= this.#due(nowMs)) break;
       const connection = this.#connections[this.#turn];
@@ -189,16 +189,21 @@ class Load {
   #sendDue(connection: H2Connection, nowMs: number): void {
     const due = this.#due(nowMs);
     while (this.#sequence < due && connection.inFlight < this.#share) {
-      const dueMs = this.#startMs + this.#sequence * this.#intervalMs;
+      const dueMs = this.#sequence * this.#intervalMs;
       if (!this.#send(connection, dueMs)) return;
       this.#tally.lateMsMax = Math.max(this.#tally.lateMsMax, nowMs - dueMs);
     }
   }
 
+  #nowMs(): number {
+    return this.#clock.monotonicMs() - this.#startMs;
+  }
+
   /** Requests that an open loop should have sent by `nowMs`; none of a closed loop. */
   #due(nowMs: number): number {
     if (!this.#open) return 0;
-    return Math.ceil((Math.min(nowMs, this.#endMs) - this.#startMs) / this.#intervalMs);
+    // The small term keeps a sum of binary fractions from adding a request to the whole.
+    return Math.ceil(Math.min(nowMs, this.#endMs) / this.#intervalMs - 1e-6);
   }
 
   #send(connection: H2Connection, tagMs: number): boolean {

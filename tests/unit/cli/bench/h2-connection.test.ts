@@ -221,7 +221,7 @@ describe("requests", () => {
     socket.accept = 20;
     for (let tag = 0; tag < 50; tag++) connection.send(BLOCK, Uint8Array.of(tag), 1, tag);
     connection.flush();
-    while (sent.length < 100) {
+    for (let drains = 0; drains < 200; drains++) {
       socket.accept = 33;
       connection.flush();
     }
