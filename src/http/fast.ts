@@ -2,13 +2,16 @@
  * The hot path: `execute` and `query` are matched here, before Hono, and answered by plain code.
  */
 import { failureAnswer, fileAnswer, JSON_TYPE, NDJSON_TYPE, textAnswer } from "./answer.ts";
+import type { WriteRequest } from "../database/statement.ts";
 import type { BodyReader } from "./body.ts";
+import type { QueryRequest } from "./node.ts";
 import type { HttpParts } from "./parts.ts";
 import {
   databaseName,
   idempotencyKey,
   parseExecute,
   parseQuery,
+  type Writable,
   writableDatabase,
 } from "./requests.ts";
 
@@ -59,12 +62,13 @@ export class SqlHandler {
     writableDatabase(database);
     const body = parseExecute(await this.#bodies.json(request));
     const key = idempotencyKey(request.headers.get("idempotency-key"), body.idempotencyKey);
-    const answer = await node.databases.execute(database, {
+    const write: Writable<WriteRequest> = {
       statements: body.statements,
       subject: ANONYMOUS,
       deadlineMs: arrivedMs + (body.timeoutMs ?? limits.writeTimeoutMs),
-      ...(key === undefined ? {} : { idempotencyKey: key }),
-    });
+    };
+    if (key !== undefined) write.idempotencyKey = key;
+    const answer = await node.databases.execute(database, write);
     return textAnswer(this.#parts, answer.text, answer.epoch);
   }
 
@@ -72,14 +76,18 @@ export class SqlHandler {
     const { node, clock, limits } = this.#parts;
     const arrivedMs = clock.monotonicMs();
     databaseName(database);
-    const { timeoutMs, ...body } = parseQuery(await this.#bodies.json(request));
+    const body = parseQuery(await this.#bodies.json(request));
     const byLine = wantsLines(request.headers.get("accept"));
-    const answer = await node.databases.query(database, {
-      ...body,
-      deadlineMs: arrivedMs + (timeoutMs ?? limits.readTimeoutMs),
+    const read: Writable<QueryRequest> = {
+      sql: body.sql,
+      level: body.level,
+      deadlineMs: arrivedMs + (body.timeoutMs ?? limits.readTimeoutMs),
       byLine,
       resultBytesMax: limits.resultBytesMax,
-    });
+    };
+    if (body.params !== undefined) read.params = body.params;
+    if (body.minEpoch !== undefined) read.minEpoch = body.minEpoch;
+    const answer = await node.databases.query(database, read);
     const type = byLine ? NDJSON_TYPE : JSON_TYPE;
     if ("text" in answer) return textAnswer(this.#parts, answer.text, answer.epoch, type);
     return await fileAnswer(this.#parts, answer, { "content-type": type });

@@ -11,6 +11,9 @@ import type { Parameters, Statement } from "../database/statement.ts";
 import { isDatabaseName } from "../epoch/name.ts";
 import type { Moment } from "./node.ts";
 
+/** Filled in field by field: spreading objects costs more here than all the checks. */
+export type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
+
 type Fields = Readonly<Record<string, unknown>>;
 
 export interface ExecuteBody {
@@ -37,11 +40,10 @@ export function parseExecute(body: unknown): ExecuteBody {
   statements.forEach(({ sql }, index) => check(sql, "execute", `statements[${index}]`));
   const key = fields["idempotency_key"];
   const timeoutMs = timeout(fields["timeout_ms"]);
-  return {
-    statements,
-    ...(key === undefined ? {} : { idempotencyKey: parseKey(key, "idempotency_key") }),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-  };
+  const parsed: Writable<ExecuteBody> = { statements };
+  if (key !== undefined) parsed.idempotencyKey = parseKey(key, "idempotency_key");
+  if (timeoutMs !== undefined) parsed.timeoutMs = timeoutMs;
+  return parsed;
 }
 
 /** Throws `invalid` or `too_large`; the statement has passed the statement rules. */
@@ -60,13 +62,11 @@ export function parseQuery(body: unknown): QueryBody {
     throw new Failure("invalid", 'level "session" and min_epoch go together');
   }
   const timeoutMs = timeout(fields["timeout_ms"]);
-  return {
-    sql,
-    level,
-    ...(params === undefined ? {} : { params }),
-    ...(minEpoch === undefined ? {} : { minEpoch: minEpoch as number }),
-    ...(timeoutMs === undefined ? {} : { timeoutMs }),
-  };
+  const parsed: Writable<QueryBody> = { sql, level };
+  if (params !== undefined) parsed.params = params;
+  if (minEpoch !== undefined) parsed.minEpoch = minEpoch as number;
+  if (timeoutMs !== undefined) parsed.timeoutMs = timeoutMs;
+  return parsed;
 }
 
 /** `{"name", "page_size"?}`. */
