@@ -1,0 +1,255 @@
+/**
+ * A node in a process of its own: the compiled binary when HEADGATE_BINARY names one, else the
+ * sources. It keeps its port, its node id and its store through any number of kills and starts.
+ *
+ *   const nodes = new NodeFolder();
+ *   afterAll(() => nodes.remove());
+ *   const node = await nodes.node({ store: nodes.fileStore() }).start();
+ *   await node.kill();          // as a power cut would
+ *   await node.start();
+ */
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { S3Settings } from "../../src/store/url.ts";
+import { Client } from "./client.ts";
+import { freePort } from "./s3-server.ts";
+
+const root = join(import.meta.dir, "../..");
+
+export interface NodeOptions {
+  readonly store: string | S3Settings;
+  /** File of the node id; one of its own if absent. */
+  readonly nodeIdPath?: string;
+  readonly memoryDir?: string;
+  /** Runs the sources even where there is a binary: only they have crash points. */
+  readonly fromSource?: boolean;
+  /** Further `--set KEY=VALUE`. */
+  readonly set?: Readonly<Record<string, string | number>>;
+}
+
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: string | number | null;
+}
+
+const READY_MS = 30_000;
+
+/** A temporary directory and the nodes that live in it. */
+export class NodeFolder {
+  readonly path = mkdtempSync(join(tmpdir(), "headgate-cluster-"));
+  readonly #nodes: NodeProcess[] = [];
+  #stores = 0;
+
+  fileStore(): string {
+    return `file://${join(this.path, `store-${++this.#stores}`)}`;
+  }
+
+  node(options: NodeOptions): NodeProcess {
+    const directory = join(this.path, `node-${this.#nodes.length + 1}`);
+    const node = new NodeProcess(directory, options);
+    this.#nodes.push(node);
+    return node;
+  }
+
+  async remove(): Promise<void> {
+    await Promise.all(this.#nodes.map((node) => node.kill()));
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+export class NodeProcess {
+  readonly directory: string;
+  readonly nodeIdPath: string;
+  readonly #options: NodeOptions;
+  #port = 0;
+  #process: Bun.ReadableSubprocess | null = null;
+  #log = "";
+  #watchers = new Set<() => void>();
+
+  constructor(directory: string, options: NodeOptions) {
+    this.directory = directory;
+    this.#options = options;
+    this.nodeIdPath = options.nodeIdPath ?? join(directory, "node_id");
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** The node's own number for itself; only after its first start. */
+  get id(): string {
+    return readFileSync(this.nodeIdPath, "utf8").trim();
+  }
+
+  get pid(): number {
+    if (!this.#process) throw new Error("the node does not run");
+    return this.#process.pid;
+  }
+
+  /** All that this start of the node has written, both streams. */
+  get log(): string {
+    return this.#log;
+  }
+
+  client(): Client {
+    return new Client(this.url);
+  }
+
+  /** Starts the process and resolves when it serves; rejects with its log when it ended instead. */
+  async start(environment: Record<string, string> = {}): Promise<this> {
+    const { ended } = await this.launch(environment);
+    const serving = await Promise.race([
+      this.until(/ listening url=/, READY_MS).then(() => null),
+      ended,
+    ]);
+    if (serving === null) return this;
+    throw new Error(`the node ended with ${JSON.stringify(serving)}:\n${this.#log}`);
+  }
+
+  /** Starts the process only; `ended` resolves when it is gone, its log complete. */
+  async launch(
+    environment: Record<string, string> = {},
+  ): Promise<{ readonly ended: Promise<Ended> }> {
+    if (this.#port === 0) this.#port = await freePort();
+    this.#log = "";
+    const { command, variables } = this.#command();
+    const child = Bun.spawn(command, {
+      cwd: this.#folder(),
+      env: { ...process.env, ...variables, ...environment },
+      stdin: "ignore",
+      stdout: "pipe",
+      stderr: "pipe",
+    });
+    this.#process = child;
+    const reads = [child.stdout, child.stderr].map((stream) => this.#read(stream));
+    const ended = child.exited.then(async () => {
+      // What was written before the end belongs to the log of the end.
+      await Promise.race([Promise.all(reads), Bun.sleep(1_000)]);
+      if (this.#process === child) this.#process = null;
+      for (const watcher of this.#watchers) watcher();
+      return { code: child.exitCode, signal: child.signalCode };
+    });
+    return { ended };
+  }
+
+  /** Ends the process and resolves when it is gone; at once when it does not run. */
+  async kill(signal: "SIGKILL" | "SIGTERM" = "SIGKILL"): Promise<Ended | null> {
+    const child = this.#process;
+    if (!child) return null;
+    child.kill(signal);
+    await child.exited;
+    if (this.#process === child) this.#process = null;
+    return { code: child.exitCode, signal: child.signalCode };
+  }
+
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    process.kill(this.pid, signal);
+  }
+
+  /** Resolves when the log holds `pattern`; rejects with the log when it does not in time. */
+  async until(pattern: RegExp, timeoutMs: number): Promise<void> {
+    const deadlineMs = performance.now() + timeoutMs;
+    while (!pattern.test(this.#log)) {
+      const leftMs = deadlineMs - performance.now();
+      if (leftMs <= 0) throw new Error(`no ${pattern} within ${timeoutMs} ms:\n${this.#log}`);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#watchers.add(resolve);
+      await Promise.race([promise, Bun.sleep(Math.min(leftMs, 500))]);
+      this.#watchers.delete(resolve);
+    }
+  }
+
+  /** Its child processes that run at this moment. */
+  children(): RunningProcess[] {
+    return runningProcesses().filter(({ parent }) => parent === this.pid);
+  }
+
+  #folder(): string {
+    // `serve` would take a config.yaml of the folder that it is started in.
+    const path = join(this.directory, "empty");
+    Bun.spawnSync(["mkdir", "-p", path]);
+    return path;
+  }
+
+  #command(): { command: string[]; variables: Record<string, string> } {
+    const binary = this.#options.fromSource ? undefined : process.env["HEADGATE_BINARY"];
+    const program = binary ? [binary] : [process.execPath, join(root, "main.ts")];
+    const { url, variables } = storeOf(this.#options.store);
+    const set = {
+      "memory_dir": this.#options.memoryDir ?? join(this.directory, "memory"),
+      ...this.#options.set,
+    };
+    return {
+      command: [
+        ...[...program, "serve", "--store", url, "--listen", `127.0.0.1:${this.#port}`],
+        ...["--node-id-path", this.nodeIdPath],
+        ...Object.entries(set).flatMap(([key, value]) => ["--set", `${key}=${value}`]),
+      ],
+      variables,
+    };
+  }
+
+  async #read(stream: ReadableStream<Uint8Array>): Promise<void> {
+    const decoder = new TextDecoder();
+    for await (const bytes of stream) {
+      this.#log += decoder.decode(bytes, { stream: true });
+      for (const watcher of this.#watchers) watcher();
+    }
+  }
+}
+
+function storeOf(store: string | S3Settings): { url: string; variables: Record<string, string> } {
+  if (typeof store === "string") return { url: store, variables: {} };
+  const query = new URLSearchParams({
+    endpoint: store.endpoint ?? "",
+    region: store.region ?? "us-east-1",
+    path_style: "true",
+  });
+  return {
+    url: `s3://${store.bucket}/${store.prefix ?? ""}?${query}`,
+    variables: {
+      AWS_ACCESS_KEY_ID: store.access_key ?? "",
+      AWS_SECRET_ACCESS_KEY: store.secret_key ?? "",
+    },
+  };
+}
+
+/** A process by its number and its start, since numbers are given out again. */
+export interface RunningProcess {
+  readonly pid: number;
+  readonly parent: number;
+  readonly startedAt: string;
+  readonly command: string;
+}
+
+/** All processes of this machine, by /proc (proc_pid_stat(5)); zombies left out. */
+export function runningProcesses(): RunningProcess[] {
+  return readdirSync("/proc").flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, "utf8");
+      const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+      if (fields[0] === "Z") return [];
+      const command = readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " ");
+      const [parent, startedAt] = [Number(fields[1]), fields[19] ?? ""];
+      return [{ pid: Number(name), parent, startedAt, command }];
+    } catch {
+      return []; // it ended while it was looked at
+    }
+  });
+}
+
+/** Those of `processes` that still run after at most `waitMs`. */
+export async function survivors(
+  processes: readonly RunningProcess[],
+  waitMs: number,
+): Promise<RunningProcess[]> {
+  const deadlineMs = performance.now() + waitMs;
+  for (;;) {
+    const running = new Map(runningProcesses().map((found) => [found.pid, found.startedAt]));
+    const alive = processes.filter(({ pid, startedAt }) => running.get(pid) === startedAt);
+    if (alive.length === 0 || performance.now() > deadlineMs) return alive;
+    await Bun.sleep(20);
+  }
+}
