@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { Agent as HttpAgent } from "node:http";
 import { Agent as HttpsAgent } from "node:https";
-import { S3Client } from "@aws-sdk/client-s3";
+import { type PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { Clock } from "../base/clock.ts";
 import { Failure } from "../base/failure.ts";
 import { STORE_CONNECT_MS, STORE_SOCKETS_MAX } from "../base/limits.ts";
@@ -102,17 +102,32 @@ function addContentMd5(client: S3Client): void {
   );
 }
 
+/** Signs a streamed body by its SHA-256 (hex), which the SDK takes from the header if it is there. */
+export function signWith(command: PutObjectCommand, sha256: string): void {
+  command.middlewareStack.add(
+    (next) => (input) => {
+      const request: unknown = input.request;
+      if (hasHeaders(request)) request.headers["x-amz-content-sha256"] = sha256;
+      return next(input);
+    },
+    { step: "build", name: "headgateSha256" },
+  );
+}
+
 interface TextRequest {
   readonly headers: Record<string, string>;
   readonly body: string | Uint8Array;
 }
 
+function hasHeaders(value: unknown): value is { readonly headers: Record<string, string> } {
+  return typeof value === "object" && value !== null && "headers" in value;
+}
+
 function isTextRequest(value: unknown): value is TextRequest {
-  if (typeof value !== "object" || value === null || !("headers" in value)) return false;
-  return "body" in value && (typeof value.body === "string" || value.body instanceof Uint8Array);
+  return hasHeaders(value) && "body" in value &&
+    (typeof value.body === "string" || value.body instanceof Uint8Array);
 }
 
 function headersOf(response: unknown): Readonly<Record<string, string>> {
-  if (typeof response !== "object" || response === null || !("headers" in response)) return {};
-  return response.headers as Readonly<Record<string, string>>;
+  return hasHeaders(response) ? response.headers : {};
 }

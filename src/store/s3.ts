@@ -17,7 +17,7 @@ import { REMOVE_KEYS_MAX } from "../base/limits.ts";
 import { Attempts } from "./attempt.ts";
 import { checkKey, checkRange, compareKeys, pageLimit } from "./key.ts";
 import { openBody, readBody } from "./s3-body.ts";
-import { connectS3, type S3Connection } from "./s3-client.ts";
+import { connectS3, type S3Connection, signWith } from "./s3-client.ts";
 import { s3Answer } from "./s3-failure.ts";
 import {
   type Body,
@@ -41,6 +41,7 @@ class S3Store implements Store {
   readonly name: string;
   readonly #bucket: string;
   readonly #prefix: string;
+  readonly #clock: Clock;
   readonly #connection: S3Connection;
   readonly #attempts: Attempts;
   /** How the store wants the ETag of `If-Match`; learned at the first replace. */
@@ -50,6 +51,7 @@ class S3Store implements Store {
     this.name = storeUrl(settings).replace(/\?.*$/, "");
     this.#bucket = settings.bucket;
     this.#prefix = keyPrefix(settings.prefix);
+    this.#clock = clock;
     this.#connection = connection;
     this.#attempts = new Attempts(clock);
   }
@@ -117,7 +119,7 @@ class S3Store implements Store {
       options,
       { bytes: size, writes: true },
       async (signal) => {
-        await using opened = await openBody(body);
+        await using opened = await openBody(body, this.#clock);
         const command = new PutObjectCommand({
           ...this.#at(key),
           Body: opened.body,
@@ -126,8 +128,16 @@ class S3Store implements Store {
           IfNoneMatch: "*",
           ...(options?.metadata && { Metadata: { ...options.metadata } }),
         });
-        await this.#connection.client.send(command, { abortSignal: signal });
-        return true;
+        if (opened.sha256 !== null) signWith(command, opened.sha256);
+        // An answer may come before the body has gone out; the connection is of no use then.
+        const unfinished = new AbortController();
+        const abortSignal = AbortSignal.any([signal, unfinished.signal]);
+        try {
+          await this.#connection.client.send(command, { abortSignal });
+          return true;
+        } finally {
+          if (!opened.isSent()) unfinished.abort();
+        }
       },
       (status) => status === 412,
     );
