@@ -18,16 +18,18 @@ const WRITE_BYTES = 1024 * 1024;
 export function main(port: ParentPort): void {
   setPriority(constants.priority.PRIORITY_LOW);
   port.onMessage((message) => {
-    const order = message as EncodeOrder;
-    let outcome: EncodeOutcome;
-    try {
-      outcome = encode(order);
-    } catch (error) {
-      rmSync(order.target, { force: true });
-      outcome = { failure: sqlFailure(error, `Cannot encode ${order.source}`) };
-    }
-    port.send(outcome);
+    port.send(encodeOrder(message as EncodeOrder));
   });
+}
+
+/** Carries out one order. A failure is an outcome, and leaves no file. */
+export function encodeOrder(order: EncodeOrder): EncodeOutcome {
+  try {
+    return encode(order);
+  } catch (error) {
+    rmSync(order.target, { force: true });
+    return { failure: sqlFailure(error, `Cannot encode ${order.source}`) };
+  }
 }
 
 function encode(order: EncodeOrder): EncodeOutcome {
