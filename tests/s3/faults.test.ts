@@ -2,7 +2,7 @@
  * Requests that go wrong between us and a real S3 server. What counts is what was on the wire: a
  * create that nobody told to be repeated must be there once.
  */
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { systemClock } from "../../src/base/clock.ts";
 import { Failure } from "../../src/base/failure.ts";
 import { silentLog } from "../../src/base/log.ts";
@@ -13,6 +13,9 @@ import { settle } from "../../src/store/settle.ts";
 import type { Store } from "../../src/store/store.ts";
 import { type Fault, type FaultProxy, startFaultProxy } from "../support/fault-proxy.ts";
 import { hasS3, s3Server } from "../support/s3-server.ts";
+
+// A busy machine is slow, not wrong.
+setDefaultTimeout(30_000);
 
 const parts = { clock: systemClock, random: systemRandom, log: silentLog };
 const server = await s3Server();

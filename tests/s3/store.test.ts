@@ -1,4 +1,4 @@
-import { describe, expect, test } from "bun:test";
+import { describe, expect, setDefaultTimeout, test } from "bun:test";
 import {
   DeleteBucketLifecycleCommand,
   GetObjectCommand,
@@ -14,6 +14,9 @@ import type { Store } from "../../src/store/store.ts";
 import { hasS3, s3Server } from "../support/s3-server.ts";
 import { storeConformance } from "../support/store-conformance.ts";
 import type { S3Settings } from "../../src/store/url.ts";
+
+// A busy machine is slow, not wrong.
+setDefaultTimeout(30_000);
 
 const parts = { clock: systemClock, random: systemRandom, log: silentLog };
 const server = await s3Server();
