@@ -57,9 +57,11 @@ export class BodyReader {
       void request.body?.cancel().catch(() => {});
       return Promise.reject(tooLarge(bodyBytesMax));
     }
-    // A stream of pieces would cost more than all the rest of a small request. A body that does not
-    // say its length is bounded by the server's own limit, which lies a little above ours.
-    const reading = request.bytes();
+    // Reading in pieces costs more than all the rest of a small request, so it is for chunked bodies
+    // alone. HTTP/2 without a length is bounded by the server's own limit, which lies above ours and
+    // is answered 413 without JSON.
+    const chunked = length === null && request.headers.has("transfer-encoding");
+    const reading = chunked ? readCounted(request, bodyBytesMax) : request.bytes();
     return new Promise((resolve, reject) => {
       const arriving: Arriving = {
         giveUpMs: this.#parts.clock.monotonicMs() + bodyTimeoutMs,
@@ -108,6 +110,18 @@ export class BodyReader {
 interface Arriving {
   readonly giveUpMs: number;
   giveUp(): void;
+}
+
+/** Reads no further than the limit. */
+async function readCounted(request: Request, bytesMax: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of request.body ?? []) {
+    size += chunk.byteLength;
+    if (size > bytesMax) throw tooLarge(bytesMax);
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks, size);
 }
 
 function tooLarge(bytesMax: number): Failure {

@@ -91,7 +91,35 @@ describe("the public port", () => {
     const two = await http2("POST", QUERY, body);
     expect(two.status).toBe(413);
     expect(JSON.parse(two.text)).toMatchObject({ error: { kind: "too_large" } });
+    const chunked = await fetch(`${listener.url}${QUERY}`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: new Blob([body]).stream(),
+    });
+    expect(chunked.status).toBe(413);
+    expect(await chunked.json()).toMatchObject({ error: { kind: "too_large" } });
     expect(node.seen).toEqual([]);
+  });
+
+  test("stops reading a chunked body at the limit", async () => {
+    const socket = connectTcp(listener.port, "127.0.0.1");
+    await once(socket, "connect");
+    let answer = "";
+    socket.on("data", (data) => answer += String(data)).on("error", () => {});
+    socket.write(
+      `POST ${QUERY} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n` +
+        "transfer-encoding: chunked\r\n\r\n",
+    );
+    // The body never ends; the answer does not wait for that.
+    const piece = "x".repeat(10_000);
+    for (let at = 0; at <= BODY_BYTES_MAX; at += piece.length) {
+      socket.write(`${piece.length.toString(16)}\r\n${piece}\r\n`);
+    }
+    const limitMs = systemClock.monotonicMs() + 3_000;
+    while (answer === "" && systemClock.monotonicMs() < limitMs) await systemClock.sleep(20);
+    expect(answer).toStartWith("HTTP/1.1 413");
+    expect(answer).toContain('"kind":"too_large"');
+    socket.destroy();
   });
 
   test("sends a file with its length, and it is given back", async () => {
