@@ -3,15 +3,16 @@
  * timings depend on the machine and on what else it does, so the table says both.
  *
  *   bun scripts/bench/run.ts [--seconds 10] [--rounds 10] [--concurrency 2000,8000]
- *                            [--directory DIR] [--binary dist/headgate] [--out dist/bench.json]
+ *                            [--directory DIR] [--binary FILE] [--out dist/bench.json]
  */
 import { existsSync, mkdirSync } from "node:fs";
 import { cpus, loadavg, release, tmpdir } from "node:os";
-import { dirname, join, relative, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { BenchReport } from "../../src/cli/bench/report.ts";
 import { bench, coldStartMs, idle, type Place, putLatency } from "./measure.ts";
 import { startNode } from "./node.ts";
+import { cpuMs, processTree } from "./processes.ts";
 
 interface Row {
   readonly what: string;
@@ -19,6 +20,11 @@ interface Row {
   readonly wanted: string;
   readonly reached: boolean | null;
   readonly command: string;
+}
+
+/** With the CPU that the node and its children took a request, which other load does not change. */
+interface Measured extends BenchReport {
+  readonly node_cpu_us: number;
 }
 
 interface Settings extends Place {
@@ -34,11 +40,10 @@ const root = join(import.meta.dirname, "../..");
 
 async function main(): Promise<number> {
   const settings = settingsOf(Bun.argv.slice(2));
-  build(settings.binary);
   const machine = machineOf();
   console.error(machine);
   const rows: Row[] = [];
-  const reports: BenchReport[] = [];
+  const reports: Measured[] = [];
   const add = (row: Row): void => {
     rows.push(row);
     console.error(lineOf(row));
@@ -96,7 +101,7 @@ async function measureLoads(
   settings: Settings,
   latencyMs: number,
   add: (row: Row) => void,
-  reports: BenchReport[],
+  reports: Measured[],
 ): Promise<void> {
   const store = latencyMs > 0 ? `${latencyMs} ms PUT` : "directory";
   const time = ["--seconds", String(settings.seconds)];
@@ -104,10 +109,13 @@ async function measureLoads(
     50,
   );
   const node = await startNode({ ...settings, latencyMs });
-  const run = async (...args: string[]): Promise<BenchReport> => {
+  const run = async (...args: string[]): Promise<Measured> => {
+    const before = cpuMs(processTree(node.pid));
     const report = await bench(settings, node.url, [...args, ...time]);
-    reports.push(report);
-    return report;
+    const cpu = cpuMs(processTree(node.pid)) - before;
+    const measured = { ...report, node_cpu_us: (1000 * cpu) / Math.max(1, report.answers_total) };
+    reports.push(measured);
+    return measured;
   };
   try {
     const single = await run("latency");
@@ -147,8 +155,8 @@ async function measureLoads(
 /** Tries each concurrency and keeps the run with the highest rate. */
 async function fastest(
   concurrency: readonly number[],
-  run: (concurrency: string) => Promise<BenchReport>,
-): Promise<BenchReport> {
+  run: (concurrency: string) => Promise<Measured>,
+): Promise<Measured> {
   const [first = 1, ...others] = concurrency;
   let best = await run(String(first));
   for (const count of others) {
@@ -158,12 +166,13 @@ async function fastest(
   return best;
 }
 
-function rateRow(what: string, report: BenchReport, wanted: number | null): Row {
-  const { rate, latency_ms, concurrency, generator } = report;
+function rateRow(what: string, report: Measured, wanted: number | null): Row {
+  const { rate, latency_ms, concurrency, generator, node_cpu_us } = report;
   return {
     what,
     measured: `${thousands(rate)}/s, ${concurrency} at once, p50 ${ms(latency_ms.p50)}, ` +
-      `p99 ${ms(latency_ms.p99)}, generator ${(100 * generator.cpu_share).toFixed(0)} % of a core`,
+      `p99 ${ms(latency_ms.p99)}; CPU a request: node ${node_cpu_us.toFixed(1)} µs, ` +
+      `generator ${generator.cpu_us_per_request.toFixed(1)} µs`,
     wanted: wanted === null ? "" : `≥ ${thousands(wanted)}/s`,
     reached: wanted === null ? null : rate >= wanted,
     command: report.command,
@@ -178,7 +187,8 @@ function settingsOf(args: readonly string[]): Settings {
       rounds: { type: "string", default: "10" },
       concurrency: { type: "string", default: "2000,8000" },
       directory: { type: "string", default: tmpdir() },
-      binary: { type: "string", default: join(root, "dist/headgate") },
+      /** Measured as it is; without it the binary is built first. */
+      binary: { type: "string" },
       out: { type: "string", default: join(root, "dist/bench.json") },
     },
   });
@@ -187,17 +197,18 @@ function settingsOf(args: readonly string[]): Settings {
     rounds: Number(values.rounds),
     concurrency: values.concurrency.split(",").map(Number),
     directory: resolve(values.directory),
-    binary: resolve(values.binary),
+    binary: values.binary === undefined ? built() : resolve(values.binary),
     out: resolve(values.out),
   };
 }
 
-function build(binary: string): void {
-  if (existsSync(binary)) return;
-  const out = relative(root, binary);
-  const command = [process.execPath, join(root, "scripts/build.ts"), "--out", out];
+/** Of the source as it is now: a binary from yesterday would give yesterday's figures. */
+function built(): string {
+  const binary = join(root, "dist/headgate");
+  const command = [process.execPath, join(root, "scripts/build.ts")];
   const { exitCode } = Bun.spawnSync(command, { stdio: ["ignore", "inherit", "inherit"] });
-  if (exitCode !== 0) throw new Error("the build failed");
+  if (exitCode !== 0 || !existsSync(binary)) throw new Error("the build failed");
+  return binary;
 }
 
 /** Others at work on the machine take from the figures, so the load is part of it. */

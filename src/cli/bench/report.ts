@@ -11,7 +11,9 @@ export interface BenchReport {
   readonly connections: number;
   /** Requests a second that were asked for; null in the closed loop. */
   readonly rate_wanted: number | null;
+  /** Good answers of the measured part, and of the whole run. */
   readonly answers: number;
+  readonly answers_total: number;
   readonly rate: number;
   readonly latency_ms: Readonly<
     Record<"min" | "mean" | "p50" | "p90" | "p99" | "p99_9" | "max", number>
@@ -49,6 +51,7 @@ export function reportOf(
     connections: options.connections,
     rate_wanted: options.ratePerS ?? null,
     answers: result.answers,
+    answers_total: result.acknowledged,
     rate: round(result.ratePerS),
     latency_ms: {
       min: round(latency.minMs),
