@@ -45,11 +45,10 @@ export function createApp(node: HeadgateNode, options: HttpOptions): HttpApp {
   app.onError((error, c) => failureAnswer(parts, error, c.req.raw));
   return {
     fetch: async (request) => {
-      if (request.method === "POST") {
-        const route = matchSql(request.url);
-        if (route !== null) return sql.answer(route, request);
-      }
-      return await app.fetch(request);
+      const route = request.method === "POST" ? matchSql(request.url) : null;
+      const answer = await (route === null ? app.fetch(request) : sql.answer(route, request));
+      if (!answer.ok) await bodies.discard(request);
+      return answer;
     },
   };
 }

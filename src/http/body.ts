@@ -9,6 +9,9 @@ import type { HttpParts } from "./parts.ts";
 /** How often the bodies that are still arriving are looked at. */
 const SWEEP_MS = 1_000;
 
+/** How long an answer waits for a body that nobody wants. */
+const DISCARD_MS = 5_000;
+
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 export class BodyReader {
@@ -49,12 +52,23 @@ export class BodyReader {
     }
   }
 
+  /**
+   * Lets a body that nobody wants arrive, for a while: over HTTP/2 an answer that overtakes the body
+   * is followed by a reset of the stream, and the client then sees no answer.
+   */
+  async discard(request: Request): Promise<void> {
+    if (request.body === null || request.bodyUsed) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#parts.clock.after(DISCARD_MS, resolve);
+    drain(request.body).then(resolve, () => resolve());
+    await promise;
+    cancel();
+  }
+
   #bytes(request: Request): Promise<Uint8Array> {
     const { bodyBytesMax, bodyTimeoutMs } = this.#parts.limits;
     const length = request.headers.get("content-length");
     if (length !== null && Number(length) > bodyBytesMax) {
-      // Nobody waits for the rest.
-      void request.body?.cancel().catch(() => {});
       return Promise.reject(tooLarge(bodyBytesMax));
     }
     // Reading in pieces costs more than all the rest of a small request, so it is for chunked bodies
@@ -122,6 +136,11 @@ async function readCounted(request: Request, bytesMax: number): Promise<Uint8Arr
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, size);
+}
+
+async function drain(body: ReadableStream<Uint8Array>): Promise<void> {
+  const reader = body.getReader();
+  while (!(await reader.read()).done);
 }
 
 function tooLarge(bytesMax: number): Failure {

@@ -41,21 +41,26 @@ interface Http2Answer {
 }
 
 /** One request over HTTP/2 by prior knowledge. */
-async function http2(method: string, path: string, body?: string): Promise<Http2Answer> {
+async function http2(
+  method: string,
+  path: string,
+  body?: string,
+  headers: Record<string, string> = {},
+): Promise<Http2Answer> {
   const session = connectHttp2(listener.url);
   try {
     const type = body === undefined ? {} : { "content-type": "application/json" };
-    const stream = session.request({ ":method": method, ":path": path, ...type });
+    const stream = session.request({ ":method": method, ":path": path, ...type, ...headers });
     const closed = once(stream, "close").then(() => {
       throw new Error("the stream was closed without an answer");
     });
     const response = Promise.race([once(stream, "response"), closed]);
     closed.catch(() => {});
     stream.end(body);
-    const [headers] = await response as [Record<string, unknown>];
+    const [answered] = await response as [Record<string, unknown>];
     let text = "";
     for await (const chunk of stream) text += String(chunk);
-    return { status: Number(headers[":status"]), headers, text };
+    return { status: Number(answered[":status"]), headers: answered, text };
   } finally {
     session.close();
   }
@@ -99,6 +104,22 @@ describe("the public port", () => {
     expect(chunked.status).toBe(413);
     expect(await chunked.json()).toMatchObject({ error: { kind: "too_large" } });
     expect(node.seen).toEqual([]);
+  });
+
+  test("answers what it does not read over HTTP/2 too", async () => {
+    const body = "x".repeat(20_000_000);
+    const cases = [
+      [QUERY, 413],
+      ["/v1/databases/orders/rollback", 413],
+      ["/v1/databases/Orders/query", 400],
+      ["/v1/nowhere", 404],
+      ["/health/live", 405],
+    ] as const;
+    for (const [path, status] of cases) {
+      const answer = await http2("POST", path, body, { "content-length": String(body.length) });
+      expect([path, answer.status]).toEqual([path, status]);
+      expect(JSON.parse(answer.text)).toHaveProperty("error.kind");
+    }
   });
 
   test("stops reading a chunked body at the limit", async () => {
