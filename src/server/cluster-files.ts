@@ -2,8 +2,9 @@
  * The small files of `cluster_state/`: the cluster's id, who leads, and this node's own. They are
  * hints and heartbeats; the truth about who may write is the claim in the chain.
  */
-import { Failure } from "../base/failure.ts";
+import { Failure, isFailure } from "../base/failure.ts";
 import type { Clock } from "../base/clock.ts";
+import { STORE_ATTEMPTS_MAX } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import {
   brokerKey,
@@ -12,6 +13,7 @@ import {
   LEADER_KEY,
   parseBrokerKey,
 } from "../epoch/key.ts";
+import { backoffMs } from "../store/backoff.ts";
 import type { Store } from "../store/store.ts";
 import { hex } from "./identity.ts";
 
@@ -59,12 +61,14 @@ export async function openCluster({ store, clock, random }: FilesParts): Promise
   const created_at = new Date(clock.nowMs()).toISOString();
   const found = await readJson<ClusterFile>(store, CLUSTER_KEY);
   if (found) return found;
-  await createOnce(store, CLUSTER_KEY, { format: FORMAT, id: hex(random.bytes(8)), created_at });
-  await createOnce(store, CLUSTER_SECRET_KEY, {
+  const parts = { store, clock, random };
+  // The secret first: where there is a cluster.json nobody looks for a secret that is missing.
+  await createOnce(parts, CLUSTER_SECRET_KEY, {
     format: FORMAT,
     secret: hex(random.bytes(32)),
     created_at,
   });
+  await createOnce(parts, CLUSTER_KEY, { format: FORMAT, id: hex(random.bytes(8)), created_at });
   const made = await readJson<ClusterFile>(store, CLUSTER_KEY);
   if (made) return made;
   throw new Failure("unavailable", `Cannot find ${CLUSTER_KEY} right after creating it`);
@@ -139,12 +143,22 @@ export async function listBrokers(store: Store): Promise<string[]> {
   return page.objects.map(({ key }) => parseBrokerKey(key)).filter((id) => id !== null);
 }
 
-async function createOnce(store: Store, key: string, value: object): Promise<void> {
-  try {
-    await store.create(key, encode(value));
-  } catch (error) {
-    // Whether it was ours or another's, the file that is there is the one that counts.
-    if (!(error instanceof Failure && error.kind === "uncertain")) throw error;
+/** Whether it was ours or another's, the file that is there is the one that counts. */
+async function createOnce(
+  { store, clock, random }: FilesParts,
+  key: string,
+  value: object,
+): Promise<void> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      await store.create(key, encode(value));
+      return;
+    } catch (error) {
+      if (!isFailure(error, "uncertain", "unavailable", "busy")) throw error;
+      if ((await store.head(key)) !== null) return;
+      if (attempt === STORE_ATTEMPTS_MAX) throw error;
+      await clock.sleep(backoffMs(attempt, random, error));
+    }
   }
 }
 
