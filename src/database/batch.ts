@@ -72,6 +72,8 @@ export class Batch {
   #epochBytesMax = EPOCH_BYTES_MAX;
   #resultBytes = 0;
   #overflow: Overflow | null = null;
+  /** Whether a request of the open transaction succeeded that may have changed something. */
+  #isWritten = false;
   /** Where the log ended when the batch began, to bound what it writes. */
   #logStart = 0;
 
@@ -149,10 +151,14 @@ export class Batch {
 
   #executeTogether(entry: BatchEntry): void {
     const { database } = this.#parts;
-    if (!database.inTransaction) this.#begin.run();
+    if (!database.inTransaction) {
+      this.#isWritten = false;
+      this.#begin.run();
+    }
     const outcome = this.#run(entry);
     const wasEnded = !database.inTransaction;
     if (wasEnded || (outcome.kind === "failed" && outcome.isFull)) return this.#again();
+    if (outcome.kind === "done" && this.#parts.runner.hasWritten) this.#isWritten = true;
     this.#answer(outcome);
     if (this.#resultBytes <= RESULT_BYTES_MAX || this.#entries.length === 1) return;
     // Answers wait in memory until the epoch is durable.
@@ -197,6 +203,10 @@ export class Batch {
 
   /** A deferred constraint passes the savepoint and fails here. */
   #commitAlone(outcome: RequestOutcome): RequestOutcome {
+    if (outcome.kind === "failed") {
+      this.#rollback.run();
+      return outcome;
+    }
     try {
       this.#commit.run();
       return outcome;
@@ -209,6 +219,8 @@ export class Batch {
 
   #commitTogether(): void {
     const { capture } = this.#parts;
+    // Pages that a failed request changed and got back would go into the log all the same.
+    if (!this.#isWritten) return void this.#rollback.run();
     try {
       this.#commit.run();
     } catch {

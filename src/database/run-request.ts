@@ -51,6 +51,7 @@ export class RequestRunner {
   /** Of the request that is running. */
   #schemaTouched = false;
   #readsCounters = false;
+  #hasWritten = false;
 
   /** `database` has its machinery tables and is in no transaction. */
   constructor(database: Database) {
@@ -75,6 +76,11 @@ export class RequestRunner {
     );
   }
 
+  /** Whether the last request ran a statement that may have changed the database. */
+  get hasWritten(): boolean {
+    return this.#hasWritten;
+  }
+
   /** After a rollback that may have taken back a change of the schema. */
   forgetStatements(): void {
     this.#prepared.forget();
@@ -85,6 +91,7 @@ export class RequestRunner {
    * the whole batch has to run again.
    */
   run(request: WriteRequest, context: RunContext): RequestOutcome {
+    this.#hasWritten = false;
     this.#savepoint.run();
     try {
       const outcome = request.idempotencyKey === undefined
@@ -145,6 +152,7 @@ export class RequestRunner {
     const kept = Buffer.byteLength(answer) <= KEPT_ANSWER_BYTES_MAX
       ? answer
       : `{"results":null,"done_at_epoch":${epoch},"epoch":${epoch}}`;
+    this.#hasWritten = true;
     this.#keepAnswer.run(subject, key, hash, kept, epoch, Math.floor(nowMs));
     return outcome;
   }
@@ -153,6 +161,7 @@ export class RequestRunner {
   #statement({ sql, params }: Statement, { trusted = false }: WriteRequest): string {
     const prepared = this.#prepared.get(sql, trusted);
     if (!prepared.isPlain) this.#schemaTouched = true;
+    if (!prepared.checked.reads) this.#hasWritten = true;
     try {
       const bound = bind(prepared.checked, params);
       const stepped = bound.sql === sql ? prepared : this.#prepared.get(bound.sql, trusted);
