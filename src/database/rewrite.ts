@@ -122,8 +122,7 @@ interface SchemaObject {
 function machineryObjects(database: Database): SchemaObject[] {
   const pattern = MACHINERY_PREFIX.replaceAll("_", "\\_") + "%";
   return database.prepare<SchemaObject, [string]>(
-    "SELECT type, name FROM sqlite_schema WHERE name LIKE ? ESCAPE '\\' AND sql IS NOT NULL " +
-      "ORDER BY type IN ('view', 'trigger') DESC",
+    "SELECT type, name FROM sqlite_schema WHERE name LIKE ? ESCAPE '\\' AND sql IS NOT NULL",
   ).all(pattern);
 }
 

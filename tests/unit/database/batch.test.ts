@@ -94,6 +94,16 @@ describe("requests of one batch", () => {
     expect(rows()).toEqual([1, 2]);
   });
 
+  test("a temporary object that passes the rules is refused as well", () => {
+    const trusted = { ...request("CREATE TEMP TABLE t(id, a)"), trusted: true };
+    const { answers } = harness.batch(insert(1), trusted, insert(2));
+    expect(failure(answers[1])).toMatchObject({
+      kind: "invalid",
+      message: expect.stringContaining("temporary"),
+    });
+    expect(rows()).toEqual([1, 2]);
+  });
+
   test("row counters are not visible from one request to the next", () => {
     const counters = request("SELECT last_insert_rowid(), changes()");
     const { answers } = harness.batch(insert(42), counters, insert(43), counters);

@@ -67,6 +67,7 @@ test("frames of an open or rolled back transaction are not taken", () => {
   database.run("INSERT INTO t VALUES (randomblob(100000))");
   expect(log().length).toBeGreaterThan(committed);
   expect(commitsOf(log())?.position.offset).toBe(committed);
+  expect(commitsOf(log())?.frames.length).toBe((committed - WAL_HEADER_BYTES) / FRAME_BYTES);
   database.run("ROLLBACK");
   database.run("INSERT INTO t VALUES (1)");
   // Behind the new commit still stand frames of the one that was rolled back.

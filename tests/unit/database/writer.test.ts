@@ -207,6 +207,16 @@ describe("a request that runs into its deadline", () => {
   });
 });
 
+test("a slow request that waited behind a runaway one is not ended with it", async () => {
+  const slow = `WITH RECURSIVE c(x) AS (VALUES (1) UNION ALL SELECT x + 1 FROM c LIMIT 600000) `;
+  const taken = await batch(
+    within(120, `${endless} SELECT count(*) FROM c`),
+    within(120, `${slow} SELECT count(*) FROM c`),
+    within(120, `${slow} SELECT sum(x) FROM c`),
+  );
+  expect(kinds(taken)).toEqual(["failed", "done", "done"]);
+});
+
 describe("a request that exceeds a limit", () => {
   test("of memory is too large, and fails alone", async () => {
     const taken = await batch(
