@@ -118,6 +118,8 @@ export class SimulatedClock implements Clock {
   readonly #options: SimulatedClockOptions;
   #state: "running" | "paused" | "stopped" = "running";
   #held: (() => void)[] = [];
+  #pausedSinceMs = 0;
+  #pausedMs = 0;
   #workMs = 0;
   #workEvent = -1;
   #lastMs = 0;
@@ -135,6 +137,11 @@ export class SimulatedClock implements Clock {
 
   get isPaused(): boolean {
     return this.#state === "paused";
+  }
+
+  /** For how long it was paused, in all. */
+  get pausedMs(): number {
+    return this.#pausedMs;
   }
 
   nowMs(): number {
@@ -199,13 +206,16 @@ export class SimulatedClock implements Clock {
   }
 
   pause(): void {
-    if (this.#state === "running") this.#state = "paused";
+    if (this.#state !== "running") return;
+    this.#state = "paused";
+    this.#pausedSinceMs = this.#timeline.nowMs;
   }
 
   /** What came due meanwhile happens now, in its order. */
   resume(): void {
     if (this.#state !== "paused") return;
     this.#state = "running";
+    this.#pausedMs += this.#timeline.nowMs - this.#pausedSinceMs;
     for (const run of this.#held.splice(0)) this.#timeline.schedule(0, run);
   }
 
