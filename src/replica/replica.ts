@@ -54,10 +54,7 @@ export class Replica {
     return replica;
   }
 
-  /**
-   * Starts a chain that does not exist yet: its first epoch is a claim. Null when another node was
-   * faster; then it is there to be opened.
-   */
+  /** Starts a chain: its first epoch is a claim. Null when another node was faster. */
   static async create(
     parts: Parts,
     name: string,
@@ -272,7 +269,10 @@ export class Replica {
   async #follow(): Promise<boolean> {
     return await this.#alone(async () => {
       if (this.#state === "rebuilding") await this.#rebuild();
-      return this.#state === "following" && await this.#catchUp();
+      // Whoever leads owns all chains, claimed or not: nobody else writes what is to be followed.
+      const isLeader = this.#hooks.systemClaim() !== null &&
+        this.ownership?.claim.node === this.#parts.node.id;
+      return this.#state === "following" && !isLeader && await this.#catchUp();
     });
   }
 

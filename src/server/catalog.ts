@@ -134,19 +134,18 @@ export class Catalog {
     });
   }
 
+  /** Takes the chains of the leader before, which may not know yet that it is none. */
+  async claimAll(): Promise<void> {
+    await this.#each("claim", async (replica) => {
+      await replica.claim(this.#options.hooks.systemClaim());
+    });
+  }
+
   /** Completes drops that were cut off after their tombstone. Needs leadership. */
   async finishDrops(): Promise<void> {
-    await Promise.all([...this.#entries].map(async ([name, entry]) => {
-      try {
-        const replica = await entry.replica;
-        if (replica.dropped) await this.#inTurn(name, () => this.#drop(replica));
-      } catch (error) {
-        this.#options.log.error("could not finish dropping a database", {
-          database: name,
-          cause: describe(error),
-        });
-      }
-    }));
+    await this.#each("finish dropping", async (replica) => {
+      if (replica.dropped) await this.#inTurn(replica.name, () => this.#drop(replica));
+    });
   }
 
   async close(failure: Failure): Promise<void> {
@@ -155,6 +154,17 @@ export class Catalog {
     await Promise.all(names.map((name) => this.#open.get(name)?.close(failure)));
     await this.#open.get(SYSTEM_DATABASE)?.close(failure);
     this.#open.clear();
+  }
+
+  async #each(what: string, work: (replica: Replica) => Promise<void>): Promise<void> {
+    await Promise.all([...this.#entries].map(async ([database, entry]) => {
+      try {
+        await work(await entry.replica);
+      } catch (error) {
+        const cause = describe(error);
+        this.#options.log.error(`could not ${what} a database`, { database, cause });
+      }
+    }));
   }
 
   #leading(): { readonly replica: Replica; readonly database: SystemDatabase } {

@@ -1,6 +1,7 @@
 /** What the HTTP routes may do with databases, carried out on this node's replicas. */
 import type { Clock } from "../base/clock.ts";
 import { Failure } from "../base/failure.ts";
+import { READ_TIMEOUT_MS } from "../base/limits.ts";
 import type { Readers, ReadResult } from "../database/reads.ts";
 import type { WriteRequest } from "../database/statement.ts";
 import { SYSTEM_DATABASE } from "../epoch/name.ts";
@@ -96,8 +97,12 @@ export class NodeDatabases implements Databases {
   }
 
   async export(name: string, at: Moment): Promise<ExportedFile> {
-    const { catalog, parts } = this.#options;
+    const { catalog, parts, clock } = this.#options;
     const replica = await catalog.wait(name);
+    // Whoever exports after a write finds the write in the file.
+    if (at === "now") {
+      await replica.image.reached(replica.tip, clock.monotonicMs() + READ_TIMEOUT_MS);
+    }
     const path = parts.temporaryPath("export");
     const epoch = at === "now" ? null : await this.#epochOf(replica, at);
     const head = epoch === null || epoch === replica.image.head.epoch

@@ -28,8 +28,11 @@ export interface LeadershipOptions {
   readonly heartbeat: LeaderHeartbeat;
   readonly heartbeatMs: number;
   readonly staleMs: number;
-  /** Called each time this node begins to lead, before it is announced. */
-  onLead(): Promise<void>;
+  /**
+   * Called each time this node begins to lead, before it is announced. `isSuccessor` when another
+   * node led before: its chains are to be claimed, or it may go on with them.
+   */
+  onLead(isSuccessor: boolean): Promise<void>;
   /** Another process runs with this node's id: this one must end. */
   onReplaced(failure: Failure): void;
 }
@@ -194,8 +197,9 @@ export class Leadership {
   }
 
   async #take(reason: string): Promise<boolean> {
-    const { log, clock, onLead } = this.#options;
+    const { log, clock, node, onLead } = this.#options;
     const system = this.#system;
+    const before = system?.ownership?.claim;
     if (!system || !(await system.claim(null))) {
       log.info("another node claimed the cluster first");
       return false;
@@ -207,7 +211,7 @@ export class Leadership {
       term: system.ownership?.term ?? 0,
       epoch: this.#claim,
     });
-    await onLead();
+    await onLead(before !== undefined && before.node !== node.id);
     return true;
   }
 

@@ -110,7 +110,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       heartbeat: new LeaderHeartbeat(filesParts),
       heartbeatMs: mode.leader_heartbeat_interval_secs * 1000,
       staleMs: mode.leader_stale_threshold_secs * 1000,
-      onLead: () => this.#onLead(),
+      onLead: (isSuccessor) => this.#onLead(isSuccessor),
       onReplaced: (failure) => this.#fail(failure),
     });
     this.databases = new NodeDatabases({
@@ -230,9 +230,10 @@ class RunningNode implements HeadgateNode, NodeHandle {
     await probeStore(this.#taken.assembly.store, { clock, random });
   }
 
-  async #onLead(): Promise<void> {
+  async #onLead(isSuccessor: boolean): Promise<void> {
     await this.#catalog.system.database.prepare();
     await this.#catalog.refresh();
+    if (isSuccessor) void this.#catalog.claimAll();
     void this.#catalog.finishDrops();
   }
 
