@@ -32,11 +32,7 @@ interface Waiting {
   readonly done: Deferred<void>;
 }
 
-interface Reached {
-  readonly epoch: number;
-  readonly done: Deferred<void>;
-  readonly cancelTimer: () => void;
-}
+type Reached = { readonly epoch: number; readonly done: Deferred<void>; cancelTimer(): void };
 
 /** Epochs go in together for this long before reads that wait get a turn. */
 const WRITING_MS_MAX = 20;
@@ -61,12 +57,15 @@ export class FileImage implements Image {
   #reached: Reached[] = [];
   readonly #copies = new Set<ImageCopy>();
   #scrubbed = 0;
+  /** Over all epochs, so that many small ones in a row give others a turn too. */
+  readonly #slices: Slices;
 
   /** `file` must hold exactly the database of `head`. */
   constructor(file: PageFile, head: ImageHead, parts: ImageParts) {
     this.#file = file;
     this.#head = head;
     this.#parts = parts;
+    this.#slices = new Slices(parts.clock);
     this.gate = new ClockedGate(parts.clock, {
       gateMs: READ_GATE_MS,
       conflictMs: parts.conflictMs ?? REPLICATION_CONFLICT_MS,
@@ -210,7 +209,8 @@ export class FileImage implements Image {
   async #prepare(waiting: Waiting): Promise<BigUint64Array | null> {
     try {
       checkNext(this.#head, this.pageSize, waiting.epoch, waiting.level);
-      return await hashPages(this.#file, waiting.epoch, new Slices(this.#parts.clock));
+      if (this.#slices.over) await this.#slices.turn();
+      return await hashPages(this.#file, waiting.epoch, this.#slices);
     } catch (error) {
       this.#break(this.#asFailure(error, waiting));
       return null;
@@ -233,7 +233,7 @@ export class FileImage implements Image {
     let waiting: Waiting | undefined = first;
     let hashes: BigUint64Array | null = firstHashes;
     while (waiting && hashes) {
-      await writeEpoch(this.#file, waiting.epoch, hashes, this.#copies, new Slices(clock));
+      await writeEpoch(this.#file, waiting.epoch, hashes, this.#copies, this.#slices);
       this.#head = headAfter(waiting.epoch, waiting.level);
       this.#written.push(waiting);
       if (this.#queue[0] === waiting) {

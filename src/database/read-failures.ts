@@ -6,7 +6,7 @@ import type { PendingRead } from "./reader-lane.ts";
 const ACTION = "Cannot run this query";
 
 export function pastDeadline({ request, sinceMs }: PendingRead): Failure {
-  const ms = Math.max(0, Math.round(request.deadlineMs - sinceMs));
+  const ms = Math.max(0, Math.ceil(request.deadlineMs - sinceMs));
   return new Failure("unavailable", `${ACTION}: ended at its deadline of ${ms} ms`, {
     details: { reason: "deadline" },
   });

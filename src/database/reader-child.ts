@@ -6,7 +6,7 @@
 import { assert } from "../base/assert.ts";
 import { READER_IMAGES_MAX } from "../base/limits.ts";
 import type { ParentPort } from "./child.ts";
-import { ReaderImage } from "./reader-image.ts";
+import { IN_MEMORY, ReaderImage } from "./reader-image.ts";
 import type { BatchRead, FromReader, ReadBatch, Result, ToReader } from "./reader-message.ts";
 import { ResultText } from "./reader-result.ts";
 import { SharedWords } from "./shared-words.ts";
@@ -30,7 +30,19 @@ export function main(port: ParentPort): void {
       send(["forgotten", message[1]]);
     }
   });
+  warmUp();
   send(["ready"]);
+}
+
+/** Loads what the first read would wait for. */
+function warmUp(): void {
+  const image = new ReaderImage(IN_MEMORY);
+  image.begin();
+  const text = new ResultText({ byLine: false, bytesMax: 1_000, epoch: 0, file: () => "" });
+  image.query("SELECT ? AS a", [1], (columns) => text.begin(columns), (row) => text.row(row));
+  text.end();
+  image.end();
+  image.close();
 }
 
 class Reader {

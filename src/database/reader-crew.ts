@@ -66,18 +66,26 @@ export class Crew {
 
   /** One that does nothing, for a read that will keep it. */
   freeForLong(): ReaderProcess | null {
-    if (!this.takesLong) return null;
+    if (this.#stuck() >= this.#longMax) return null;
     for (const reader of this.#readers) {
       if (reader.takesBatch && reader.batches.length === 0) return reader;
     }
     return null;
   }
 
-  /** Whether one more reader may be kept by a long read. */
-  get takesLong(): boolean {
-    let stuck = 0;
-    for (const reader of this.#readers) if (reader.stuck && !reader.killed) stuck++;
-    return stuck < Math.max(1, this.#readersMax - SPARE_READERS);
+  /** Whether long reads keep more readers than they may. */
+  get hasTooManyLong(): boolean {
+    return this.#stuck() > this.#longMax;
+  }
+
+  /** The reader that was stuck last. */
+  youngestLong(): ReaderProcess | null {
+    let youngest: ReaderProcess | null = null;
+    for (const reader of this.#readers) {
+      if (!reader.stuck || reader.killed) continue;
+      if (!youngest || reader.progressMs > youngest.progressMs) youngest = reader;
+    }
+    return youngest;
   }
 
   /** Starts what is missing; one more than that when reads are `late`. */
@@ -95,6 +103,16 @@ export class Crew {
     missing = Math.min(missing, this.#readersMax - this.#readers.size);
     if (missing <= 0 || nowMs < this.#notBeforeMs) return;
     for (; missing > 0; missing--) this.#start();
+  }
+
+  get #longMax(): number {
+    return Math.max(1, this.#readersMax - SPARE_READERS);
+  }
+
+  #stuck(): number {
+    let stuck = 0;
+    for (const reader of this.#readers) if (reader.stuck && !reader.killed) stuck++;
+    return stuck;
   }
 
   remove(reader: ReaderProcess): void {

@@ -33,6 +33,8 @@ export interface DispatchEvents {
 /** How often readers with work are looked at, and how many of these looks reads that wait get one. */
 const LOOK_MS = 5;
 const LOOKS_PER_WAITING = 10;
+/** A read that takes this long is one of those that may not have all readers. */
+const LONG_MS = 20;
 
 export class Dispatcher {
   readonly #options: DispatchOptions;
@@ -102,7 +104,7 @@ export class Dispatcher {
 
   #dropLane(lane: Lane, failure: Failure): void {
     this.#lanes.delete(lane.image);
-    for (const read of lane.waiting()) this.#events.fail(read, failure);
+    for (const read of lane.clear()) this.#events.fail(read, failure);
     if (lane.atGate) lane.image.gate.leave(lane.atGate);
     lane.atGate = null;
   }
@@ -164,6 +166,7 @@ export class Dispatcher {
     for (const reader of this.#crew.readers) {
       if (!reader.killed && reader.batches.length > 0) this.#judge(reader, nowMs);
     }
+    if (this.#crew.hasTooManyLong) this.#limitLong(nowMs);
     const looksAtWaiting = this.#looks++ % LOOKS_PER_WAITING === 0;
     let isLate = false;
     for (const lane of this.#lanes.values()) {
@@ -185,12 +188,21 @@ export class Dispatcher {
     if (running && nowMs >= running.request.deadlineMs) {
       return this.#end(reader, pastDeadline(running));
     }
-    if (reader.stuck || nowMs - reader.progressMs <= READ_STALL_MS) return;
-    if (running && !this.#crew.takesLong) {
-      // It begins again when another long read has ended.
-      running.isLong = true;
-      return this.#end(reader, null);
-    }
+    if (!reader.stuck && nowMs - reader.progressMs > READ_STALL_MS) this.#unburden(reader);
+  }
+
+  /** Of too many long reads the youngest goes back; it begins again when another has ended. */
+  #limitLong(nowMs: number): void {
+    const reader = this.#crew.youngestLong();
+    if (!reader || nowMs - reader.progressMs <= LONG_MS) return;
+    const running = reader.running()?.read;
+    if (!running) return;
+    running.isLong = true;
+    this.#end(reader, null);
+  }
+
+  /** The read that it executes keeps it; all others begin elsewhere. */
+  #unburden(reader: ReaderProcess): void {
     const { reads, batches } = reader.takeAway();
     reader.stuck = true;
     this.#requeue(reader, reads);

@@ -10,6 +10,8 @@ import type { SqlValue } from "./value.ts";
 
 /** SQLite maps at most this much of a file; the rest is read. */
 const MAP_BYTES_MAX = 0x7fff_0000;
+/** For trying out how a statement is run. */
+export const IN_MEMORY = ":memory:";
 /** Longer texts are prepared each time. */
 const KEPT_CHARACTERS_MAX = 8_192;
 
@@ -27,7 +29,9 @@ export class ReaderImage {
   #schemaVersion: unknown = null;
 
   constructor(path: string) {
-    this.#database = new Database(path, { readonly: true, safeIntegers: true });
+    // SQLite opens no empty database in memory that could not be written.
+    const readonly = path !== IN_MEMORY;
+    this.#database = new Database(path, { readonly, readwrite: !readonly, safeIntegers: true });
     // The gate keeps epochs away from reads; waiting here is the second line of defence.
     this.#database.run("PRAGMA busy_timeout = 5000");
     this.#database.run("PRAGMA query_only = 1");
@@ -40,8 +44,11 @@ export class ReaderImage {
   begin(): void {
     this.#database.run("BEGIN");
     const version = this.#database.query("PRAGMA schema_version").values()[0]?.[0];
-    // SQLite prepares anew by itself, but bun:sqlite remembers the names of columns.
-    if (version !== this.#schemaVersion) this.#forgetStatements();
+    if (version === this.#schemaVersion) return;
+    // SQLite prepares anew by itself, but bun:sqlite remembers the names of columns; and SQLite looks
+    // at the schema again only when a statement that uses it runs.
+    this.#forgetStatements();
+    this.#database.query("SELECT 1 FROM sqlite_schema LIMIT 1").values();
     this.#schemaVersion = version;
   }
 

@@ -99,6 +99,15 @@ export class Lane {
     return batch;
   }
 
+  /** Takes out all that wait. */
+  clear(): readonly PendingRead[] {
+    const waiting = this.waiting();
+    this.#reads = [];
+    this.#taken = 0;
+    this.#long = [];
+    return waiting;
+  }
+
   /** Those that wait now. */
   waiting(): readonly PendingRead[] {
     return [...this.#reads.slice(this.#taken), ...this.#long].filter((read) => !read.answered);

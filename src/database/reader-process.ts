@@ -191,8 +191,11 @@ export class ReaderProcess {
     }
     const [, id, at, results, last] = message;
     const batch = this.#batches.find((other) => other.id === id);
-    // A batch that was taken away says only that it is done.
-    if (!batch) return;
+    if (!batch) {
+      // It was taken away before it began, and now says that nothing of it was done.
+      if (this.#batches.length === 0) this.stuck = false;
+      return;
+    }
     for (let i = 0; i < results.length; i++) {
       const read = batch.reads[at + i];
       const result = results[i];

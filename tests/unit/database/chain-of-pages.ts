@@ -10,6 +10,7 @@ export class ChainOfPages {
   readonly #path: string;
   readonly pageSize: number;
   readonly #hashes: PageHashes;
+  readonly #pages = new Map<number, Uint8Array>();
   #last: DecodedEpoch | null = null;
 
   constructor(path: string, pageSize: number) {
@@ -46,12 +47,15 @@ export class ChainOfPages {
     view.setUint32(28, commit);
     view.setUint32(92, number);
     const pages: Page[] = [];
+    for (const page of this.#pages.keys()) if (page > commit) this.#pages.delete(page);
     this.#hashes.truncate(commit);
     for (let page = 1; page <= commit; page++) {
       const content = bytes.slice((page - 1) * this.pageSize, page * this.pageSize);
       const before = this.#hashes.get(page);
       this.#hashes.setPage(page, content);
-      if (before !== this.#hashes.get(page)) pages.push({ number: page, bytes: content });
+      if (before === this.#hashes.get(page)) continue;
+      pages.push({ number: page, bytes: content });
+      this.#pages.set(page, content);
     }
     this.#last = {
       header: {
@@ -69,6 +73,11 @@ export class ChainOfPages {
       fileChecksum: BigInt(number) * 1_000n,
     };
     return this.#last;
+  }
+
+  /** Every page as of the last epoch. */
+  pages(): Page[] {
+    return [...this.#pages].sort(([a], [b]) => a - b).map(([number, bytes]) => ({ number, bytes }));
   }
 
   close(): void {
