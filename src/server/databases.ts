@@ -1,5 +1,6 @@
 /** What the HTTP routes may do with databases, carried out on this node's replicas. */
 import type { Clock } from "../base/clock.ts";
+import { withDeadline } from "../base/deadline.ts";
 import { Failure } from "../base/failure.ts";
 import { READ_TIMEOUT_MS } from "../base/limits.ts";
 import type { Readers, ReadResult } from "../database/reads.ts";
@@ -15,11 +16,11 @@ import type {
   TextAnswer,
 } from "../http/node.ts";
 import { exportEpoch } from "../replica/export.ts";
+import { dropped } from "../replica/failures.ts";
 import { epochAt } from "../replica/moment.ts";
 import type { Parts } from "../replica/parts.ts";
 import type { Replica } from "../replica/replica.ts";
 import { type Catalog, DEFAULT_PAGE_SIZE } from "./catalog.ts";
-import { withDeadline } from "./deadline.ts";
 
 export interface DatabasesOptions {
   readonly catalog: Catalog;
@@ -148,8 +149,18 @@ export class NodeDatabases implements Databases {
     await replica.image.reached(epoch, deadlineMs);
   }
 
-  /** The image may be replaced between choosing it and reading it: then the new one is read. */
+  /** A database that is dropped while it is read is `missing`, however far the drop has come. */
   async #read(replica: Replica, request: QueryRequest): Promise<ReadResult> {
+    try {
+      if (!replica.dropped) return await this.#readImage(replica, request);
+    } catch (error) {
+      if (!replica.dropped) throw error;
+    }
+    throw dropped(replica.name);
+  }
+
+  /** The image may be replaced between choosing it and reading it: then the new one is read. */
+  async #readImage(replica: Replica, request: QueryRequest): Promise<ReadResult> {
     const image = replica.image;
     try {
       return await this.#options.readers.query(image, request);
