@@ -42,6 +42,13 @@ export class History {
     return [...this.#writes.values()].filter((write) => write.outcome === outcome).length;
   }
 
+  /** Ids of the acknowledged writes whose epoch `isIn` takes, sorted. */
+  acknowledgedIn(isIn: (epoch: number) => boolean): string[] {
+    return [...this.#writes].filter(([, { outcome, epoch }]) =>
+      outcome === "acknowledged" && isIn(epoch)
+    ).map(([id]) => id).sort();
+  }
+
   /** One write, sent once. With a key it may be called again with the same id until it is certain. */
   async write(
     connection: Client,

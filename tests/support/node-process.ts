@@ -24,6 +24,8 @@ export interface NodeOptions {
   readonly memoryDir?: string;
   /** Runs the sources even where there is a binary: only they have crash points. */
   readonly fromSource?: boolean;
+  /** A binary to run, whatever the environment says. */
+  readonly binary?: string;
   /** Further `--set KEY=VALUE`. */
   readonly set?: Readonly<Record<string, string | number>>;
 }
@@ -173,7 +175,8 @@ export class NodeProcess {
   }
 
   #command(): { command: string[]; variables: Record<string, string> } {
-    const binary = this.#options.fromSource ? undefined : process.env["HEADGATE_BINARY"];
+    const named = this.#options.binary ?? process.env["HEADGATE_BINARY"];
+    const binary = this.#options.fromSource ? undefined : named;
     const program = binary ? [binary] : [process.execPath, join(root, "main.ts")];
     const { url, variables } = storeOf(this.#options.store);
     const set = {
