@@ -79,7 +79,7 @@ export class NodeProcess {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** The node's own number for itself; only after its first start. */
+  /** The id in its file; there after its first start. */
   get id(): string {
     return readFileSync(this.nodeIdPath, "utf8").trim();
   }
@@ -142,6 +142,14 @@ export class NodeProcess {
     child.kill(signal);
     await child.exited;
     if (this.#process === child) this.#process = null;
+    return { code: child.exitCode, signal: child.signalCode };
+  }
+
+  /** Resolves when the process that runs now is gone. */
+  async ended(): Promise<Ended> {
+    const child = this.#process;
+    if (!child) throw new Error("the node does not run");
+    await child.exited;
     return { code: child.exitCode, signal: child.signalCode };
   }
 

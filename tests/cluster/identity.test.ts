@@ -1,0 +1,252 @@
+/**
+ * Who a node is, and who may write: one process a node id, one owner a store. A second process with
+ * the same id says so and ends; a node with another id waits while the owner lives, and takes over
+ * what the owner acknowledged once it is gone.
+ */
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import { cpSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type Client, must } from "../support/client.ts";
+import { History, LEDGER_SQL } from "../support/history.ts";
+import { NodeFolder, type NodeProcess } from "../support/node-process.ts";
+import { hasS3, s3Server } from "../support/s3-server.ts";
+
+const folder = new NodeFolder();
+const server = await s3Server();
+const started: NodeProcess[] = [];
+afterEach(async () => {
+  for (const node of started.splice(0)) await node.kill();
+});
+afterAll(() => folder.remove());
+
+/** The issue asks for 2 s; a loaded machine gets more before the test is red. */
+const TAKEOVER_MS = 2_000;
+
+describe("one node id", () => {
+  test("a second process with the same file says so and exits 1, and nothing is lost", async () => {
+    const { store, first, client, history } = await running();
+    const second = node({ store, nodeIdPath: first.nodeIdPath });
+    expect(await endOf(second)).toEqual({ code: 1, signal: null });
+    expect(second.log).toContain(`the node id in ${first.nodeIdPath} is in use`);
+    await expectUndisturbed(first, client, history);
+    client.close();
+  }, 60_000);
+
+  test(
+    "a second process with a copy of the id says so and exits 1, and nothing is lost",
+    async () => {
+      const { store, first, client, history } = await running();
+      const second = node({ store });
+      mkdirSync(dirname(second.nodeIdPath), { recursive: true });
+      cpSync(first.nodeIdPath, second.nodeIdPath);
+      expect(await endOf(second)).toEqual({ code: 1, signal: null });
+      expect(second.log).toContain(`the node id ${first.id} is in use at ${first.url}`);
+      await expectUndisturbed(first, client, history);
+      client.close();
+    },
+    60_000,
+  );
+
+  test(
+    "a process that slept while another took its id ends when it wakes, and nothing is lost",
+    async () => {
+      const { store, first, client, history } = await running();
+      const second = node({ store });
+      mkdirSync(dirname(second.nodeIdPath), { recursive: true });
+      cpSync(first.nodeIdPath, second.nodeIdPath);
+      const asleep = first.ended();
+      first.signal("SIGSTOP");
+      const late = history.write(client, { client: 1, number: 1 });
+      await second.start();
+      const next = second.client();
+      expect(await history.write(next, { client: 0, number: 100 })).toBe("acknowledged");
+      first.signal("SIGCONT");
+      expect(await late).not.toBe("acknowledged");
+      expect(await asleep).toEqual({ code: 1, signal: null });
+      expect(first.log).toContain(`The node id ${second.id} is in use`);
+      expect(await history.problems(next)).toEqual([]);
+      next.close();
+      client.close();
+    },
+    60_000,
+  );
+});
+
+describe("another node", () => {
+  test("waits while the owner lives: it reads, and sends writes to the owner", async () => {
+    const { store, first, client, history } = await running();
+    const second = await node({ store }).start();
+    const other = second.client();
+    expect(await history.problems(other)).toEqual([]);
+    const write = await other.execute("app", "INSERT INTO ledger VALUES ('x', 0, 0)");
+    expect([write.status, write.body.error.kind, write.body.error.leader]).toEqual([
+      307,
+      "elsewhere",
+      first.url,
+    ]);
+    expect(write.headers["location"]).toBe(`${first.url}/v1/databases/app/execute`);
+    const create = await other.create("more");
+    expect([create.status, create.headers["location"]]).toEqual([307, `${first.url}/v1/databases`]);
+    const proved = await other.query("app", "SELECT 1", [], { level: "linearizable" });
+    expect([proved.status, proved.body.error.kind]).toEqual([307, "elsewhere"]);
+    // What the owner writes from now on arrives, by polling, and so does a new database.
+    expect(await history.write(client, { client: 0, number: 50 })).toBe("acknowledged");
+    const { epoch } = must(await client.execute("app", "PRAGMA user_version = 7"));
+    const session = await other.query("app", "PRAGMA user_version", [], { min_epoch: epoch });
+    expect(must(session)).toMatchObject({ rows: [[7]] });
+    expect(await history.problems(other)).toEqual([]);
+    const { leader, term } = must(await other.get("/v1/cluster"));
+    expect({ leader, term }).toEqual({ leader: { id: first.id, address: first.url }, term: 1 });
+    await expectUndisturbed(first, client, history);
+    other.close();
+    client.close();
+  }, 60_000);
+
+  test(
+    "that waits takes over within 2 s of the owner's death, with every acknowledged write",
+    async () => {
+      const { store, first, client, history } = await running();
+      const second = await node({ store }).start();
+      await expectTakeover({ first, second, client, history });
+    },
+    60_000,
+  );
+
+  test("that starts after the owner's death takes over at once", async () => {
+    const { store, first, client, history } = await running();
+    await first.kill();
+    const second = await node({ store }).start();
+    await expectTakeover({ first, second, client, history });
+  }, 60_000);
+
+  test("is refused its old chain when it wakes as the owner before", async () => {
+    const { store, first, client, history } = await running({
+      "cluster_mode.leader_stale_threshold_secs": 2,
+    });
+    first.signal("SIGSTOP");
+    const second = await node({
+      store,
+      set: { "cluster_mode.leader_stale_threshold_secs": 2 },
+    }).start();
+    await second.until(/this node leads/, 20_000);
+    const next = second.client();
+    expect(await history.write(next, { client: 2, number: 1 })).toBe("acknowledged");
+    first.signal("SIGCONT");
+    const refused = await history.write(client, { client: 3, number: 1 });
+    expect(refused).not.toBe("acknowledged");
+    // It goes on as a follower in the same process (I8).
+    await eventually(async () => {
+      const again = await client.execute("app", "INSERT INTO ledger VALUES ('x', 0, 0)");
+      return again.status === 307 && again.body.error.leader === second.url;
+    });
+    expect(await history.problems(next)).toEqual([]);
+    await eventually(async () => (await history.problems(client)).length === 0);
+    next.close();
+    client.close();
+  }, 60_000);
+});
+
+const STORES = [
+  { name: "directory", store: () => folder.fileStore(), skip: false },
+  {
+    name: "bucket",
+    store: () => hasS3(server) ? server.settings() : "",
+    skip: !hasS3(server),
+  },
+];
+
+for (const { name, store: newStore, skip } of STORES) {
+  test.skipIf(skip)(`two processes started at once on one empty ${name}: one owner`, async () => {
+    for (let round = 0; round < 4; round++) {
+      const store = newStore();
+      const memoryDir = join(folder.path, `memory-${name}-${round}`);
+      const nodes = [node({ store, memoryDir }), node({ store, memoryDir })];
+      await Promise.all(nodes.map((one) => one.start()));
+      const clients = nodes.map((one) => one.client());
+      const created = await Promise.all(clients.map((client) => client.create("app")));
+      expect(created.map(({ status }) => status).sort()).toEqual([201, 307]);
+      const owner = created[0]!.status === 201 ? 0 : 1;
+      for (const client of clients) {
+        const status = must(await client.get("/v1/cluster"));
+        expect([status.leader.id, status.term]).toEqual([nodes[owner]!.id, 1]);
+      }
+      must(await clients[owner]!.execute("app", LEDGER_SQL));
+      for (const one of nodes) await one.kill();
+      for (const client of clients) client.close();
+    }
+  }, 60_000);
+}
+
+type Options = Parameters<NodeFolder["node"]>[0];
+
+function node(options: Options): NodeProcess {
+  const made = folder.node(options);
+  started.push(made);
+  return made;
+}
+
+/** An owner with a database and some acknowledged writes. */
+async function running(set: Record<string, number> = {}) {
+  const store = folder.fileStore();
+  const first = await node({ store, set }).start();
+  const client = first.client();
+  must(await client.create("app"));
+  must(await client.execute("app", LEDGER_SQL));
+  const history = new History("app");
+  for (let number = 1; number <= 20; number++) {
+    expect(await history.write(client, { client: 0, number })).toBe("acknowledged");
+  }
+  return { store, first, client, history };
+}
+
+async function endOf(node: NodeProcess) {
+  const { ended } = await node.launch();
+  const end = await Promise.race([ended, Bun.sleep(15_000)]);
+  if (!end) throw new Error(`the process goes on:\n${node.log}`);
+  return end;
+}
+
+async function expectUndisturbed(
+  first: NodeProcess,
+  client: Client,
+  history: History,
+): Promise<void> {
+  expect(await history.write(client, { client: 7, number: 7 })).toBe("acknowledged");
+  expect(await history.problems(client)).toEqual([]);
+  const { leader, term } = must(await client.get("/v1/cluster"));
+  expect({ id: leader.id, term }).toEqual({ id: first.id, term: 1 });
+}
+
+interface Takeover {
+  readonly first: NodeProcess;
+  readonly second: NodeProcess;
+  readonly client: Client;
+  readonly history: History;
+}
+
+/** Kills the owner, if it lives, and writes at the other until that is acknowledged. */
+async function expectTakeover({ first, second, client, history }: Takeover): Promise<void> {
+  const next = second.client();
+  await first.kill();
+  const killedMs = performance.now();
+  for (let number = 101;; number++) {
+    if (await history.write(next, { client: 0, number }) === "acknowledged") break;
+    if (performance.now() - killedMs > 20_000) throw new Error(`nobody took over:\n${second.log}`);
+    await Bun.sleep(10);
+  }
+  const ms = performance.now() - killedMs;
+  console.log(`taken over ${Math.round(ms)} ms after the owner was gone`);
+  expect(ms).toBeLessThan(TAKEOVER_MS);
+  expect(await history.problems(next)).toEqual([]);
+  expect(must(await next.get("/v1/cluster"))).toMatchObject({ leader: { id: second.id }, term: 2 });
+  next.close();
+  client.close();
+}
+
+async function eventually(isSo: () => Promise<boolean>): Promise<void> {
+  const deadlineMs = performance.now() + 15_000;
+  while (!(await isSo())) {
+    if (performance.now() > deadlineMs) throw new Error("it did not become so within 15 s");
+    await Bun.sleep(50);
+  }
+}
