@@ -40,6 +40,14 @@ export function readOwnership(image: Image): Promise<Ownership | null> {
   });
 }
 
+/**
+ * True when the chain was claimed by a leader that came after the one of `systemClaim`. Nobody claims
+ * over such a row: two that believe they lead would take a chain from each other (PROTOCOL section 8).
+ */
+export function isOutdated(systemClaim: number | null, ownership: Ownership | null): boolean {
+  return systemClaim !== null && ownership !== null && ownership.claim.systemClaim > systemClaim;
+}
+
 export const INSERT_CLAIM =
   "INSERT INTO _headgate_claims (epoch, node, address, system_claim, successor, at) " +
   "VALUES (?, ?, ?, ?, NULL, ?)";

@@ -2,6 +2,7 @@
  * The durable side of a replica: its image, and how far the chain is known to go. Everything in here
  * came out of the store, or was won there.
  */
+import { Failure } from "../base/failure.ts";
 import type { Image } from "../database/image.ts";
 import type { TakenEpoch } from "../database/workspace.ts";
 import type { EpochKind } from "../epoch/epoch.ts";
@@ -46,6 +47,12 @@ export class Durable {
     this.ownership = await readOwnership(image);
     this.#snapshots.joined(joined);
     return true;
+  }
+
+  /** The same for a chain that was there before. */
+  async rejoin(): Promise<void> {
+    if (await this.join()) return;
+    throw new Failure("corrupt", `The chain of ${this.#chain.name} is gone`);
   }
 
   /** Applies what the store holds after the head. True when there was something. */

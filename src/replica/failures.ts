@@ -1,5 +1,6 @@
 /** What clients of a replica are told, in one place, since several parts say the same. */
 import { Failure } from "../base/failure.ts";
+import type { ReplicaState } from "./lifecycle.ts";
 
 export function fenced(database: string, leader?: string): Failure {
   return new Failure(
@@ -52,4 +53,15 @@ export function readersHoldBack(database: string, bytes: number): Failure {
     `Cannot write to ${database}: its readers hold back ${bytes} bytes of durable epochs`,
     { retryAfterMs: 250 },
   );
+}
+
+export function rebuilt(database: string, cause: unknown): Failure {
+  const message = `${database} is rebuilt from the store`;
+  return new Failure("unavailable", message, { cause, retryAfterMs: 1_000 });
+}
+
+export function unreadable(database: string, state: ReplicaState): Failure {
+  const kind = state === "corrupt" ? "corrupt" : "unavailable";
+  const message = `Cannot read ${database}: its replica is ${state}`;
+  return new Failure(kind, message, { retryAfterMs: 1_000 });
 }

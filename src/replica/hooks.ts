@@ -4,7 +4,7 @@ import type { Replica } from "./replica.ts";
 export interface ReplicaHooks {
   /** Epoch of our claim in `system`, or null while this node does not lead: then nothing is claimed. */
   systemClaim(): number | null;
-  /** This node lost the chain. */
+  /** This node lost the chain, or found that a newer leader has it. */
   onFenced(replica: Replica): void;
   /** A snapshot was written and verified. */
   onSnapshot(replica: Replica, epoch: number): void;

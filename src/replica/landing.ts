@@ -18,11 +18,11 @@ export interface LandingOptions {
   readonly database: string;
   readonly appender: Appender;
   /** The image changes when the whole content is rewritten. */
-  image(): Image;
+  image(): Image | null;
   /** After each epoch that became durable. */
   onEpoch(epoch: number, bytes: number): void;
-  /** The image did not take a durable epoch: it must be rebuilt. */
-  onMismatch(cause: unknown): void;
+  /** The image did not take a durable epoch: it must be rebuilt, if it is still in use. */
+  onMismatch(cause: unknown, image: Image): void;
 }
 
 export class Landing {
@@ -50,7 +50,7 @@ export class Landing {
 
   /** Durable bytes that the image has not taken yet. */
   get unappliedBytes(): number {
-    return this.#options.image().waitingBytes + this.#applyingBytes;
+    return (this.#options.image()?.waitingBytes ?? 0) + this.#applyingBytes;
   }
 
   /** Answers the batch when its epoch is durable. "lost" when another node has taken the chain. */
@@ -105,9 +105,9 @@ export class Landing {
   #apply(epoch: TakenEpoch): void {
     const { database, image, onMismatch } = this.#options;
     const to = image();
-    const failed = (error: unknown) => {
-      if (image() === to) onMismatch(error);
-    };
+    // It is being read anew, with this epoch in it.
+    if (!to) return;
+    const failed = (error: unknown) => onMismatch(error, to);
     this.#applyingBytes += epoch.bytes.byteLength;
     this.#applying = this.#applying
       .then(() =>

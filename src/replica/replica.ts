@@ -3,7 +3,8 @@
  * chain, an owner that extends it. The lifecycle table says what may follow what; this class
  * carries it out, one change of role at a time.
  */
-import { describe, Failure, isFailure } from "../base/failure.ts";
+import { withDeadline } from "../base/deadline.ts";
+import { describe, type Failure, isFailure } from "../base/failure.ts";
 import { REOPEN_WORKSPACE_MS } from "../base/limits.ts";
 import type { Image } from "../database/image.ts";
 import type { WriteRequest } from "../database/statement.ts";
@@ -11,15 +12,15 @@ import type { Workspace } from "../database/workspace.ts";
 import type { Chain } from "./chain.ts";
 import type { Appender } from "./appender.ts";
 import { claimChain } from "./claim.ts";
-import type { Ownership } from "./claims.ts";
+import { isOutdated, type Ownership } from "./claims.ts";
 import { Durable } from "./durable.ts";
-import { dropped, fenced } from "./failures.ts";
+import { dropped, fenced, rebuilt, unreadable } from "./failures.ts";
 import type { ReplicaHooks } from "./hooks.ts";
 import { next, type ReplicaEvent, type ReplicaState } from "./lifecycle.ts";
 import { Owner } from "./owner.ts";
 import type { Parts } from "./parts.ts";
 import { Poll } from "./poll.ts";
-import { appendContent, type RewriteRequest } from "./rewrite.ts";
+import { appendContent, type NewContent } from "./rewrite.ts";
 import { Snapshots } from "./snapshots.ts";
 import type { WriteAnswer } from "./write-queue.ts";
 
@@ -95,11 +96,7 @@ export class Replica {
     const { image } = this.#durable;
     const unusable = ["rebuilding", "corrupt", "closed"].includes(this.#state);
     if (image && !unusable) return image;
-    throw new Failure(
-      this.#state === "corrupt" ? "corrupt" : "unavailable",
-      `Cannot read ${this.name}: its replica is ${this.#state}`,
-      { retryAfterMs: 1_000 },
-    );
+    throw unreadable(this.name, this.#state);
   }
 
   /** Takes the chain. True when this node owns it afterwards. Rejects when it cannot be tried. */
@@ -111,6 +108,10 @@ export class Replica {
       try {
         if (this.#state === "rebuilding") await this.#rebuild();
         if (this.#durable.image) await this.#catchUp();
+        if (isOutdated(systemClaim, this.ownership)) {
+          this.#hooks.onFenced(this);
+          return false;
+        }
         this.#enter("claim");
         return await this.#claim(systemClaim);
       } finally {
@@ -119,9 +120,12 @@ export class Replica {
     });
   }
 
-  /** Resolves when durable. */
+  /** Resolves when durable. A claim that this causes counts towards the request's deadline. */
   async execute(request: WriteRequest): Promise<WriteAnswer> {
-    return await (this.#owner ?? await this.#requireOwner()).submit(request);
+    const { clock } = this.#parts;
+    const owner = this.#owner ??
+      await withDeadline(clock, request.deadlineMs, this.#requireOwner(), `write to ${this.name}`);
+    return await owner.submit(request);
   }
 
   /** Resolves with an epoch that was the newest at some moment after this call. */
@@ -130,13 +134,11 @@ export class Replica {
   }
 
   /** Replaces the whole content by one epoch, and serves it when this resolves. */
-  async rewrite(
-    request: Pick<RewriteRequest, "source" | "keepRequests" | "kind">,
-  ): Promise<number> {
+  async rewrite(request: NewContent): Promise<number> {
     const owner = this.#owner ?? await this.#requireOwner();
-    const { chain, pageSize } = this;
     return await owner.alone(async (workspace, appender) => {
       if (this.dropped) throw dropped(this.name);
+      const { chain, pageSize } = this;
       const whole = { ...request, chain, nodeId: this.#nodeId, pageSize };
       try {
         const { image, size } = await appendContent(this.#parts, workspace, appender, whole);
@@ -225,10 +227,10 @@ export class Replica {
       nodeId,
       workspace,
       appender,
-      image: () => this.image,
+      image: () => this.#durable.image,
       reopenWorkspace: () => this.#reopenWorkspace(),
       onEpoch: (epoch, bytes) => this.#durable.appended(epoch, bytes, "data"),
-      onMismatch: (cause) => this.#onMismatch(cause),
+      onMismatch: (cause, image) => image === this.#durable.image && this.#onMismatch(cause),
       onFenced: () => this.#onFenced(),
     });
   }
@@ -259,8 +261,7 @@ export class Replica {
       this.#owner = null;
       this.#enter("mismatch");
       this.#enter("released");
-      const failure = `${this.name} is rebuilt from the store`;
-      void owner.stop(new Failure("unavailable", failure, { cause, retryAfterMs: 1_000 }));
+      void owner.stop(rebuilt(this.name, cause));
     }
     this.#enter("mismatch");
     this.#poll.start();
@@ -289,8 +290,7 @@ export class Replica {
 
   async #rebuild(): Promise<void> {
     try {
-      const found = await this.#durable.join();
-      if (!found) throw new Failure("corrupt", `The chain of ${this.name} is gone`);
+      await this.#durable.rejoin();
       this.#enter("rebuilt");
     } catch (error) {
       if (isFailure(error, "corrupt")) this.#enter("damaged");

@@ -13,7 +13,9 @@ import type { Chain } from "./chain.ts";
 import { decodePieces } from "./fetch.ts";
 import type { Parts } from "./parts.ts";
 
-export interface RewriteRequest extends Pick<RewriteOptions, "source" | "keepRequests" | "kind"> {
+export type NewContent = Pick<RewriteOptions, "source" | "keepRequests" | "kind">;
+
+export interface RewriteRequest extends NewContent {
   readonly chain: Chain;
   readonly nodeId: bigint;
   readonly pageSize: number;

@@ -62,9 +62,13 @@ export class LocalReaders implements Readers {
 
   async #read(image: Image, { sql }: ReadRequest): Promise<ReadResult> {
     return await image.read((database) => {
-      const rows = database.query(sql).values();
       const { epoch } = image.head;
-      return { kind: "text", text: JSON.stringify({ rows, epoch }), epoch };
+      try {
+        const rows = database.query(sql).values();
+        return { kind: "text", text: JSON.stringify({ rows, epoch }), epoch };
+      } catch (error) {
+        throw new Failure("invalid", `Cannot read at epoch ${epoch}`, { cause: error });
+      }
     });
   }
 }

@@ -79,6 +79,7 @@ export class Nodes {
       this.#each(machine, 500, 2_500, () => this.#mayClaim(machine));
       this.#each(machine, 4_000, 6_000, () => machine.process?.refresh());
       this.#each(machine, 2_000, 10_000, () => this.#prune(machine));
+      this.#each(machine, 3_000, 9_000, () => machine.process?.heartbeat());
     }
     this.#mishaps();
   }

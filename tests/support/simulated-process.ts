@@ -124,6 +124,11 @@ export class SimulatedProcess {
     if (!this.leads) await this.catalog.refresh();
   }
 
+  /** In place of `leader.json`: a leader that was deposed finds it out within seconds. */
+  async heartbeat(): Promise<void> {
+    if (this.leads) await this.catalog.system.replica.prove();
+  }
+
   /** The process is killed. What it sent is on its way; nothing else of it goes on. */
   crash(): void {
     this.clock.stop();

@@ -1,6 +1,6 @@
 /** Waiting with an end. */
-import type { Clock } from "../base/clock.ts";
-import { Failure } from "../base/failure.ts";
+import type { Clock } from "./clock.ts";
+import { Failure } from "./failure.ts";
 
 /** Rejects with `unavailable` at the deadline (monotonic ms); the work itself goes on. */
 export async function withDeadline<T>(
