@@ -1,18 +1,18 @@
 /**
  * The open batch in a writer: requests execute together in one SQLite transaction, each in its own
  * savepoint, and become one epoch (PROTOCOL section 4). Where savepoints do not isolate (a request
- * that ends the transaction, a constraint that fails only at COMMIT, too much for one epoch) the
- * batch runs again, one transaction a request, in the same log and still as one epoch.
+ * that ends the transaction, too much for one epoch) the batch runs again, one transaction a request,
+ * in the same log and still as one epoch. Where the schema has deferred constraints it runs so from
+ * the start: one request's violation could be healed by the next before anybody sees it.
  */
 import type { Database, Statement } from "bun:sqlite";
-import { assert } from "../base/assert.ts";
 import { EPOCH_BYTES_MAX, RESULT_BYTES_MAX, WORKSPACE_LOG_BYTES_MAX } from "../base/limits.ts";
 import type { Capture } from "./capture.ts";
 import type { RequestOutcome, RequestRunner } from "./run-request.ts";
 import { sqlFailure } from "./sql-error.ts";
 import type { WriteRequest } from "./statement.ts";
 import type { WalCommits } from "./wal.ts";
-import type { AnswerFailure } from "./workspace.ts";
+import { fullFailure } from "./writer-failure.ts";
 
 /** `putOff`: none of its effects is in this epoch; it belongs to the next. */
 export type BatchOutcome = RequestOutcome | { readonly kind: "putOff" };
@@ -89,7 +89,7 @@ export class Batch {
     return this.#entries.length > 0;
   }
 
-  /** Set when the log must be cut; nothing executes any more. */
+  /** Set when the log must be cut and the batch run again; nothing executes any more. */
   get overflow(): Overflow | null {
     return this.#overflow;
   }
@@ -129,9 +129,9 @@ export class Batch {
   }
 
   #open({ alone, epochBytesMax }: BatchOptions): void {
-    const { capture } = this.#parts;
+    const { capture, runner } = this.#parts;
     this.#epochBytesMax = epochBytesMax;
-    this.#state = alone ? "alone" : "together";
+    this.#state = alone || runner.mayDefer ? "alone" : "together";
     this.#resultBytes = 0;
     this.#logStart = capture.position?.offset ?? 0;
     this.#limitGrowth();
@@ -150,15 +150,15 @@ export class Batch {
   }
 
   #executeTogether(entry: BatchEntry): void {
-    const { database } = this.#parts;
+    const { database, runner } = this.#parts;
     if (!database.inTransaction) {
       this.#isWritten = false;
       this.#begin.run();
     }
     const outcome = this.#run(entry);
     const wasEnded = !database.inTransaction;
-    if (wasEnded || (outcome.kind === "failed" && outcome.isFull)) return this.#again();
-    if (outcome.kind === "done" && this.#parts.runner.hasWritten) this.#isWritten = true;
+    if (wasEnded || isFull(outcome) || runner.mayDefer) return this.#again();
+    if (outcome.kind === "done" && runner.hasWritten) this.#isWritten = true;
     this.#answer(outcome);
     if (this.#resultBytes <= RESULT_BYTES_MAX || this.#entries.length === 1) return;
     // Answers wait in memory until the epoch is durable.
@@ -185,12 +185,13 @@ export class Batch {
     let outcome = this.#run(entry);
     if (database.inTransaction) outcome = this.#commitAlone(outcome);
     else this.#parts.runner.forgetStatements();
-    if (outcome.kind === "failed" && outcome.isFull) {
+    if (isFull(outcome)) {
       if (capture.hasChanges) {
         this.#state = "full";
         return this.#parts.onOutcome({ kind: "putOff" });
       }
-      outcome = { ...outcome, failure: this.#fullFailure(outcome.failure) };
+      const failure = fullFailure(outcome.failure, this.#epochBytesMax, this.#parts.freeBytes());
+      outcome = { ...outcome, failure };
     }
     const commits = capture.scan();
     if (commits !== null && !this.#accept(commits, entry)) return;
@@ -231,8 +232,8 @@ export class Batch {
     if (commits === null) return;
     const pages = capture.pagesWith(commits);
     if (pages <= this.#pagesMax) return capture.accept(commits);
-    const [only] = this.#entries.length === 1 ? this.#entries : [];
-    this.#overflow = { serial: only?.serial ?? null, pages };
+    const [first] = this.#entries;
+    this.#overflow = { serial: this.#entries.length === 1 ? first?.serial ?? null : null, pages };
   }
 
   /** False when this request's commit is too much for the epoch. */
@@ -269,24 +270,6 @@ export class Batch {
     this.#parts.onOutcome(outcome);
   }
 
-  /** SQLite says the same of a full disk and of a database that would grow too much. */
-  #fullFailure({ message, details }: AnswerFailure): AnswerFailure {
-    const limit = this.#epochBytesMax;
-    if (this.#parts.freeBytes() < limit) {
-      return {
-        kind: "unavailable",
-        message: `${message}: the memory folder of this node is full; nothing of it was kept`,
-        details: { ...details, reason: "disk" },
-      };
-    }
-    return {
-      kind: "too_large",
-      message: `${message}: the transaction would add more than the ${limit} bytes of pages ` +
-        "that an epoch holds; nothing of it was kept",
-      details: { ...details, reason: "epoch", limit_bytes: limit },
-    };
-  }
-
   get #pagesMax(): number {
     return Math.max(1, Math.floor(this.#epochBytesMax / this.#parts.pageSize));
   }
@@ -294,7 +277,10 @@ export class Batch {
   /** SQLite itself stops what would make the database grow by more than an epoch holds. */
   #limitGrowth(): void {
     const { database, capture } = this.#parts;
-    assert(!database.inTransaction, "the growth of a database is limited between transactions");
     database.run(`PRAGMA main.max_page_count = ${capture.commit + this.#pagesMax}`);
   }
+}
+
+function isFull(outcome: RequestOutcome): outcome is RequestOutcome & { kind: "failed" } {
+  return outcome.kind === "failed" && outcome.isFull;
 }

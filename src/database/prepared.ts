@@ -32,7 +32,7 @@ export class PreparedStatements {
   readonly #database: Database;
   readonly #fromClients = new Map<string, Prepared>();
   readonly #trusted = new Map<string, Prepared>();
-  #schemaUsesRowCounters: boolean | null = null;
+  #schema: SchemaFacts | null = null;
 
   constructor(database: Database) {
     this.#database = database;
@@ -74,13 +74,19 @@ export class PreparedStatements {
       for (const { statement } of kept.values()) statement.finalize();
       kept.clear();
     }
-    this.#schemaUsesRowCounters = null;
+    this.#schema = null;
   }
 
   /** True when one of these statements, or a trigger, view or default, may read the row counters. */
   mayReadRowCounters(statements: readonly { readonly sql: string }[]): boolean {
-    this.#schemaUsesRowCounters ??= this.#readSchema();
-    return this.#schemaUsesRowCounters || statements.some(({ sql }) => ROW_COUNTERS.test(sql));
+    this.#schema ??= this.#readSchema();
+    return this.#schema.usesRowCounters || statements.some(({ sql }) => ROW_COUNTERS.test(sql));
+  }
+
+  /** True when a constraint may be checked only at COMMIT. */
+  mayDefer(): boolean {
+    this.#schema ??= this.#readSchema();
+    return this.#schema.mayDefer;
   }
 
   #prepare(sql: string, trusted: boolean): Prepared {
@@ -112,14 +118,21 @@ export class PreparedStatements {
     return withoutRowid ? "none" : isUpsert ? "upsert" : "inserted";
   }
 
-  #readSchema(): boolean {
+  #readSchema(): SchemaFacts {
     const query = this.#database.prepare(
-      "SELECT 1 FROM sqlite_schema WHERE sql LIKE '%last_insert_rowid%' OR sql LIKE '%changes%' LIMIT 1",
+      "SELECT max(sql LIKE '%last_insert_rowid%' OR sql LIKE '%changes%'), " +
+        "max(sql LIKE '%deferred%') FROM main.sqlite_schema",
     );
-    const found = query.values().length > 0;
+    const [usesRowCounters, mayDefer] = query.values()[0] ?? [];
     query.finalize();
-    return found;
+    return { usesRowCounters: usesRowCounters === 1n, mayDefer: mayDefer === 1n };
   }
+}
+
+/** What the words of the schema allow to be; they say too much rather than too little. */
+interface SchemaFacts {
+  readonly usesRowCounters: boolean;
+  readonly mayDefer: boolean;
 }
 
 /** The table that an INSERT names, and whether it has an ON CONFLICT clause. */

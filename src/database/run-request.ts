@@ -81,6 +81,11 @@ export class RequestRunner {
     return this.#hasWritten;
   }
 
+  /** True when the schema has constraints that are checked only at COMMIT. */
+  get mayDefer(): boolean {
+    return this.#prepared.mayDefer();
+  }
+
   /** After a rollback that may have taken back a change of the schema. */
   forgetStatements(): void {
     this.#prepared.forget();

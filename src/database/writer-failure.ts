@@ -59,3 +59,27 @@ export function endedFailure(name: string): AnswerFailure {
     details: { reason: "process" },
   };
 }
+
+/**
+ * SQLite says the same of a full disk and of a database that would grow by more than an epoch holds.
+ * `freeBytes` is the room left where the database is.
+ */
+export function fullFailure(
+  { message, details }: AnswerFailure,
+  epochBytesMax: number,
+  freeBytes: number,
+): AnswerFailure {
+  if (freeBytes < epochBytesMax) {
+    return {
+      kind: "unavailable",
+      message: `${message}: the memory folder of this node is full; nothing of it was kept`,
+      details: { ...details, reason: "disk" },
+    };
+  }
+  return {
+    kind: "too_large",
+    message: `${message}: the transaction would add more than the ${epochBytesMax} bytes of ` +
+      "pages that an epoch holds; nothing of it was kept",
+    details: { ...details, reason: "epoch", limit_bytes: epochBytesMax },
+  };
+}

@@ -1,5 +1,5 @@
 /** Makes workspaces: over a copy of an image, or over a new empty database. */
-import { mkdirSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import type { Workspace } from "./workspace.ts";
 import { workspacePaths } from "./writer-process.ts";
 import type { OpenWorkspaceOptions } from "./writer-options.ts";
@@ -8,6 +8,8 @@ import { WriterWorkspace } from "./writer-workspace.ts";
 /** Rejects with `corrupt` when the image is not what its head says. */
 export async function openWorkspace(options: OpenWorkspaceOptions): Promise<Workspace> {
   const { directory, image } = options;
+  // What stands here is left over from a process that was killed.
+  rmSync(directory, { recursive: true, force: true });
   mkdirSync(directory, { recursive: true });
   const workspace = new WriterWorkspace(options);
   try {

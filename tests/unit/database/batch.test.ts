@@ -8,8 +8,6 @@ beforeEach(() => {
   harness.batch(
     request(
       "CREATE TABLE t(id INTEGER PRIMARY KEY, a UNIQUE)",
-      "CREATE TABLE parent(id INTEGER PRIMARY KEY)",
-      "CREATE TABLE child(parent REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)",
     ),
   );
 });
@@ -17,6 +15,11 @@ beforeEach(() => {
 afterEach(() => harness.close());
 
 const insert = (id: number) => request(["INSERT INTO t(id, a) VALUES (?, ?)", id, `row ${id}`]);
+const rollback = request("INSERT OR ROLLBACK INTO t VALUES (1, 'again')");
+const deferring = request(
+  "CREATE TABLE parent(id INTEGER PRIMARY KEY)",
+  "CREATE TABLE child(parent REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)",
+);
 const rows = () => harness.pages.values("SELECT id FROM t ORDER BY id").flat();
 
 describe("requests of one batch", () => {
@@ -61,6 +64,7 @@ describe("requests of one batch", () => {
   }
 
   test("a deferred foreign key that fails at COMMIT fails its request alone", () => {
+    harness.batch(deferring);
     const { answers } = harness.batch(
       insert(1),
       request("INSERT INTO child VALUES (99)"),
@@ -77,9 +81,33 @@ describe("requests of one batch", () => {
     expect(harness.pages.values("SELECT * FROM child")).toEqual([[5]]);
   });
 
+  test("a deferred violation is not healed by a later request of its batch", () => {
+    harness.batch(deferring);
+    const { answers } = harness.batch(
+      request("INSERT INTO child VALUES (7)"),
+      request("INSERT INTO parent VALUES (7)"),
+    );
+    expect(failure(answers[0]).kind).toBe("conflict");
+    expect(results(answers[1]).length).toBe(1);
+    expect(harness.pages.values("SELECT count(*) FROM child")).toEqual([[0]]);
+  });
+
+  test("nor when the batch itself declares the constraint", () => {
+    const { answers } = harness.batch(
+      insert(1),
+      request("CREATE TABLE parent(id INTEGER PRIMARY KEY)"),
+      request("CREATE TABLE late(p REFERENCES parent(id) DEFERRABLE INITIALLY DEFERRED)"),
+      request("INSERT INTO late VALUES (7)"),
+      request("INSERT INTO parent VALUES (7)"),
+    );
+    expect(failure(answers[3]).kind).toBe("conflict");
+    expect(harness.pages.values("SELECT count(*) FROM late")).toEqual([[0]]);
+    expect(rows()).toEqual([1]);
+  });
+
   test("answers of the last run count, also for what was answered before", () => {
     const reading = request("SELECT count(*) FROM t");
-    const { answers } = harness.batch(insert(1), reading, request("INSERT INTO child VALUES (1)"));
+    const { answers } = harness.batch(insert(1), reading, rollback);
     expect(results(answers[1])[0]?.["rows"]).toEqual([[1]]);
     expect(harness.messages.some(({ kind }) => kind === "again")).toBe(true);
   });
@@ -278,7 +306,7 @@ describe("an epoch that is full", () => {
 
   test("changes that together are too much are reported, for the log must be cut", () => {
     harness.execute([change(1, 100_000), change(2, 100_000), change(3, 100_000)], options);
-    expect(() => harness.take(options)).toThrow();
+    expect(() => void harness.take(options)).toThrow();
     expect(harness.messages.at(-1)).toMatchObject({ kind: "overflow", serial: null });
     const count = harness.messages.length;
     harness.execute([insert(9)], options);
@@ -316,7 +344,7 @@ describe("an epoch that is full", () => {
 
   test("one request is named at once", () => {
     harness.execute([change(4, 500_000)], { serial: 900, ...options });
-    expect(() => harness.take(options)).toThrow();
+    expect(() => void harness.take(options)).toThrow();
     expect(harness.messages.at(-1)).toMatchObject({ kind: "overflow", serial: 900 });
   });
 
@@ -377,7 +405,7 @@ describe("an idempotency key", () => {
   });
 
   test("of a request that ran again names the epoch it became", () => {
-    const { answers } = harness.batch(keyed("k", 1), request("INSERT INTO child VALUES (1)"));
+    const { answers } = harness.batch(keyed("k", 1), rollback);
     expect(results(answers[0]).length).toBe(1);
     expect(harness.pages.values("SELECT epoch FROM _headgate_requests")).toEqual([[2]]);
   });
