@@ -3,7 +3,7 @@
  * process ends, so a lock that is free means that its holder is gone.
  */
 import { dlopen } from "bun:ffi";
-import { closeSync, openSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readFileSync, statSync } from "node:fs";
 
 const LOCK_EX = 2;
 const LOCK_NB = 4;
@@ -12,14 +12,27 @@ export interface FileLock {
   release(): void;
 }
 
-/** Locks the file, which is made if need be; null when another process holds the lock. */
+/**
+ * Locks the file, which is made if need be; null when another process holds the lock, or has removed
+ * the file meanwhile.
+ */
 export function lockFile(path: string): FileLock | null {
-  const descriptor = openSync(path, "a+", 0o600);
-  if (flock(descriptor, LOCK_EX | LOCK_NB) !== 0) {
-    closeSync(descriptor);
-    return null;
+  return lockOpened(path, openSync(path, "a+", 0o600));
+}
+
+/** Locks a file that is there. Throws ENOENT when it is not. */
+export function lockExisting(path: string): FileLock | null {
+  return lockOpened(path, openSync(path, "r+"));
+}
+
+function lockOpened(path: string, descriptor: number): FileLock | null {
+  const isFree = flock(descriptor, LOCK_EX | LOCK_NB) === 0;
+  // The lock of a file that has no name any more keeps nobody out.
+  if (isFree && statSync(path, { throwIfNoEntry: false })?.ino === fstatSync(descriptor).ino) {
+    return { release: () => closeSync(descriptor) };
   }
-  return { release: () => closeSync(descriptor) };
+  closeSync(descriptor);
+  return null;
 }
 
 /** Text of a locked or free file, without surrounding white space. */

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import { MEMORY_DIR_BYTES_MIN } from "../base/limits.ts";
-import { type FileLock, lockFile } from "./lock.ts";
+import { type FileLock, lockExisting, lockFile } from "./lock.ts";
 
 const PREFIX = "headgate-";
 const LOCK = "lock";
@@ -37,8 +37,7 @@ export function openMemoryFolder(base: string, name: string, log: Log): MemoryFo
   mkdirSync(base, { recursive: true });
   removeLeftovers(base, log);
   const path = join(base, PREFIX + name);
-  mkdirSync(path, { recursive: true, mode: 0o700 });
-  const lock: FileLock | null = lockFile(join(path, LOCK));
+  const lock = takeFolder(path);
   if (!lock) {
     throw new Failure("conflict", `Cannot start: ${path} is in use by another process`);
   }
@@ -56,12 +55,29 @@ export function openMemoryFolder(base: string, name: string, log: Log): MemoryFo
   };
 }
 
+/** Null when another process keeps it. One that starts now may take it for a leftover for a moment. */
+function takeFolder(path: string): FileLock | null {
+  for (let attempt = 1;; attempt++) {
+    try {
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      const lock = lockFile(join(path, LOCK));
+      if (lock || attempt === TAKE_ATTEMPTS) return lock;
+    } catch (error) {
+      if (Object(error).code !== "ENOENT" || attempt === TAKE_ATTEMPTS) throw error;
+    }
+    Bun.sleepSync(TAKE_AGAIN_MS);
+  }
+}
+
+const TAKE_ATTEMPTS = 20;
+const TAKE_AGAIN_MS = 5;
+
 function removeLeftovers(base: string, log: Log): void {
   for (const entry of readdirSync(base)) {
     if (!entry.startsWith(PREFIX)) continue;
     const path = join(base, entry);
     try {
-      const lock = lockFile(join(path, LOCK));
+      const lock = lockExisting(join(path, LOCK));
       if (!lock) continue;
       rmSync(path, { recursive: true, force: true });
       lock.release();

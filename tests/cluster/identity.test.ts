@@ -177,6 +177,18 @@ for (const { name, store: newStore, skip } of STORES) {
   }, 60_000);
 }
 
+test("processes that start at once leave each other's memory alone", async () => {
+  const base = join(folder.path, "racers");
+  const script = join(import.meta.dir, "../support/memory-folder-racer.ts");
+  const racers = ["a", "b", "c"].map((name) =>
+    Bun.spawn([process.execPath, script, base, name, "300"], { stdout: "pipe", stderr: "inherit" })
+  );
+  for (const racer of racers) {
+    expect(JSON.parse(await new Response(racer.stdout).text())).toEqual([]);
+    await racer.exited;
+  }
+}, 60_000);
+
 type Options = Parameters<NodeFolder["node"]>[0];
 
 function node(options: Options): NodeProcess {
