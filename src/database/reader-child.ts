@@ -7,7 +7,14 @@ import { assert } from "../base/assert.ts";
 import { READER_IMAGES_MAX } from "../base/limits.ts";
 import type { ParentPort } from "./child.ts";
 import { IN_MEMORY, ReaderImage } from "./reader-image.ts";
-import type { BatchRead, FromReader, ReadBatch, Result, ToReader } from "./reader-message.ts";
+import {
+  type BatchRead,
+  type FromReader,
+  type ReadBatch,
+  type Result,
+  resultPath,
+  type ToReader,
+} from "./reader-message.ts";
 import { ResultText } from "./reader-result.ts";
 import { SharedWords } from "./shared-words.ts";
 import { sqlFailure } from "./sql-error.ts";
@@ -48,7 +55,8 @@ function warmUp(): void {
 class Reader {
   readonly #send: (message: FromReader) => void;
   readonly #words: SharedWords;
-  readonly #directory: string;
+  /** Where large results go. */
+  readonly #place: string;
   /** The one used last at the end. */
   readonly #images = new Map<string, ReaderImage>();
   #results: Result[] = [];
@@ -56,10 +64,10 @@ class Reader {
   #sentMs = 0;
   #files = 0;
 
-  constructor(send: (message: FromReader) => void, words: string, directory: string) {
+  constructor(send: (message: FromReader) => void, words: string, place: string) {
     this.#send = send;
     this.#words = new SharedWords(words, false);
-    this.#directory = directory;
+    this.#place = place;
   }
 
   run(batch: ReadBatch): void {
@@ -109,7 +117,7 @@ class Reader {
       byLine: byLine === 1,
       bytesMax,
       epoch: batch.epoch,
-      file: () => `${this.#directory}/${process.pid}-${this.#files++}.result`,
+      file: () => resultPath(this.#place, this.#files++),
     });
     let rows = 0;
     try {

@@ -139,12 +139,17 @@ export class Crew {
   #endIdleLater(): void {
     if (this.#idleIsDue) return;
     this.#idleIsDue = true;
-    const idleMs = this.#options.childIdleMs ?? CHILD_IDLE_MS;
-    this.#options.clock.after(idleMs, () => {
+    const { clock, childIdleMs: idleMs = CHILD_IDLE_MS } = this.#options;
+    clock.after(idleMs, () => {
       this.#idleIsDue = false;
-      const unused = this.#options.clock.monotonicMs() - this.#usedMs >= idleMs;
-      if (unused && !this.isWorking) { for (const reader of this.#readers) reader.kill(); }
-      else if (this.#readers.size > 0) this.#endIdleLater();
+      const sinceMs = clock.monotonicMs() - idleMs;
+      let kept = this.#usedMs > sinceMs ? SPARE_READERS : 0;
+      for (const reader of this.#readers) {
+        const isIdle = reader.batches.length === 0 && reader.progressMs <= sinceMs;
+        if (isIdle && kept <= 0) reader.kill();
+        kept--;
+      }
+      if (this.#readers.size > 0) this.#endIdleLater();
     });
   }
 }

@@ -33,8 +33,8 @@ export interface DispatchEvents {
 /** How often readers with work are looked at, and how many of these looks reads that wait get one. */
 const LOOK_MS = 5;
 const LOOKS_PER_WAITING = 10;
-/** A read that takes this long is one of those that may not have all readers. */
-const LONG_MS = 20;
+/** A read that takes this long has the lowest priority, and may be one too many. */
+const LONG_MS = 50;
 
 export class Dispatcher {
   readonly #options: DispatchOptions;
@@ -189,6 +189,7 @@ export class Dispatcher {
       return this.#end(reader, pastDeadline(running));
     }
     if (!reader.stuck && nowMs - reader.progressMs > READ_STALL_MS) this.#unburden(reader);
+    if (reader.stuck && nowMs - reader.progressMs > LONG_MS) reader.yieldProcessor();
   }
 
   /** Of too many long reads the youngest goes back; it begins again when another has ended. */

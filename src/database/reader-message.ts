@@ -3,8 +3,8 @@ import type { AnswerFailure } from "./workspace.ts";
 import type { Parameters } from "./statement.ts";
 
 export type ToReader =
-  /** The file of shared words (`shared-words.ts`) and the folder for large results. First. */
-  | readonly ["open", words: string, directory: string]
+  /** The file of shared words (`shared-words.ts`); large results go to `resultPath`s. First. */
+  | readonly ["open", words: string, results: string]
   | readonly ["read", ReadBatch]
   /** Close the connection to an image; answered by `forgotten`. */
   | readonly ["forget", path: string];
@@ -43,4 +43,17 @@ export type Result = string | ResultFile | { readonly failure: AnswerFailure };
 export interface ResultFile {
   readonly path: string;
   readonly size: number;
+}
+
+const RESULT_SUFFIX = ".result";
+
+/** Where a reader puts its nth large result; `results` is its own. */
+export function resultPath(results: string, number: number): string {
+  return `${results}.${number}${RESULT_SUFFIX}`;
+}
+
+/** The number of a path as above, or null for another. */
+export function resultNumber(results: string, path: string): number | null {
+  if (!path.startsWith(`${results}.`) || !path.endsWith(RESULT_SUFFIX)) return null;
+  return Number(path.slice(results.length + 1, -RESULT_SUFFIX.length));
 }

@@ -2,12 +2,19 @@
  * One reader process as the pool sees it: the batches that it has, which read it is at, and since
  * when nothing came from it.
  */
-import { rmSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
+import { constants, setPriority } from "node:os";
 import { RESULT_BYTES_MAX } from "../base/limits.ts";
 import type { Child, Children } from "./child.ts";
 import type { GatedRead, Image } from "./image.ts";
 import type { PendingRead } from "./reader-lane.ts";
-import type { BatchRead, FromReader, Result, ToReader } from "./reader-message.ts";
+import {
+  type BatchRead,
+  type FromReader,
+  type Result,
+  resultNumber,
+  type ToReader,
+} from "./reader-message.ts";
 import { SharedWords } from "./shared-words.ts";
 import type { Parameters } from "./statement.ts";
 
@@ -52,7 +59,11 @@ export class ReaderProcess {
   #batches: RunningBatch[] = [];
   #nextBatch = 1;
   #nextRead = 1;
+  /** Where its large results are, and the number of the last that it told of. */
+  readonly #results: string;
+  #lastResult = -1;
   #gone = false;
+  #yields = false;
   #forgetting = new Map<string, () => void>();
   ready = false;
   /** By us. */
@@ -63,15 +74,18 @@ export class ReaderProcess {
   progressMs: number;
 
   constructor(children: Children, events: ReaderEvents, options: ReaderOptions) {
-    const path = `${options.directory}/reader-${options.number}.words`;
+    const name = `${options.directory}/reader-${options.number}`;
+    const words = `${name}.words`;
+    this.#results = name;
     this.#events = events;
     this.#nowMs = options.nowMs;
     this.progressMs = options.nowMs();
-    this.#words = new SharedWords(path, true);
+    this.#words = new SharedWords(words, true);
     this.#child = children.start("reader", {
       onMessage: (message) => this.#received(message as FromReader),
       onExit: () => {
-        rmSync(path, { force: true });
+        rmSync(words, { force: true });
+        this.#removeLostResults(options.directory);
         const running = this.killed ? null : this.running()?.read ?? null;
         this.#gone = true;
         for (const forgotten of this.#forgetting.values()) forgotten();
@@ -80,7 +94,7 @@ export class ReaderProcess {
         events.ended(this, batches, running);
       },
     });
-    this.#send(["open", path, options.directory]);
+    this.#send(["open", words, name]);
   }
 
   get pid(): number {
@@ -96,7 +110,8 @@ export class ReaderProcess {
   }
 
   get takesBatch(): boolean {
-    return this.ready && !this.killed && !this.stuck && this.#batches.length < BATCHES_MAX;
+    return this.ready && !this.killed && !this.stuck && !this.#yields &&
+      this.#batches.length < BATCHES_MAX;
   }
 
   residentBytes(): number {
@@ -169,6 +184,20 @@ export class ReaderProcess {
     });
   }
 
+  /**
+   * From now on it runs when nobody else wants the processor. No process may take that back, so it
+   * ends after what it has.
+   */
+  yieldProcessor(): void {
+    if (this.#yields) return;
+    this.#yields = true;
+    try {
+      setPriority(this.pid, constants.priority.PRIORITY_LOW);
+    } catch {
+      // It has just ended, or a sandbox forbids it; then it competes like the others.
+    }
+  }
+
   kill(): void {
     this.killed = true;
     this.#child.kill();
@@ -193,17 +222,35 @@ export class ReaderProcess {
     const batch = this.#batches.find((other) => other.id === id);
     if (!batch) {
       // It was taken away before it began, and now says that nothing of it was done.
-      if (this.#batches.length === 0) this.stuck = false;
-      return;
+      return this.#restIfDone();
     }
     for (let i = 0; i < results.length; i++) {
       const read = batch.reads[at + i];
       const result = results[i];
-      if (read && result !== undefined) this.#events.result(read, result, batch.epoch);
+      if (!read || result === undefined) continue;
+      if (typeof result === "object" && "path" in result) {
+        this.#lastResult = resultNumber(this.#results, result.path) ?? this.#lastResult;
+      }
+      this.#events.result(read, result, batch.epoch);
     }
     if (last === 0) return;
     this.#batches = this.#batches.filter((other) => other !== batch);
-    if (this.#batches.length === 0) this.stuck = false;
+    this.#restIfDone();
     this.#events.batchDone(batch);
+  }
+
+  /** Killed, it leaves the file that it was writing, and those that it had not told of. */
+  #removeLostResults(directory: string): void {
+    for (const name of readdirSync(directory)) {
+      const path = `${directory}/${name}`;
+      const number = resultNumber(this.#results, path);
+      if (number !== null && number > this.#lastResult) rmSync(path, { force: true });
+    }
+  }
+
+  #restIfDone(): void {
+    if (this.#batches.length > 0) return;
+    this.stuck = false;
+    if (this.#yields) this.kill();
   }
 }

@@ -323,6 +323,20 @@ test(
   30_000,
 );
 
+test("a reader that is killed while it writes a large result leaves no file", async () => {
+  const endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
+  const left = () =>
+    readdirSync(join(directory, "results")).filter((name) => name.endsWith(".result"));
+  const ended = failure(query(endless, [], { timeoutMs: 300, resultBytesMax: 1e10 }));
+  const kept = await query(`${endless} LIMIT 20000`);
+  await systemClock.sleep(150);
+  expect(left().length).toBe(2);
+  expect(await ended).toContain("deadline");
+  await systemClock.sleep(100);
+  expect(left().length).toBe(1);
+  expect(textOf(kept)).toContain("[20000]");
+});
+
 test("a read that wants too much memory is ended alone", async () => {
   await readers.close();
   readers = pool({ childBytesMax: 200_000_000 });
