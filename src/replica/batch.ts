@@ -11,6 +11,8 @@ export class Batch {
   readonly #requests = new Map<number, PendingWrite>();
   #answers: readonly Answer[] = [];
   #bytes = 0;
+  /** No request without an answer has an earlier deadline. */
+  #soonestMs = Infinity;
 
   constructor(database: string) {
     this.#database = database;
@@ -29,6 +31,7 @@ export class Batch {
     for (const pending of requests) {
       this.#requests.set(pending.id, pending);
       this.#bytes += pending.bytes;
+      this.#soonestMs = Math.min(this.#soonestMs, pending.request.deadlineMs);
     }
   }
 
@@ -67,8 +70,14 @@ export class Batch {
 
   /** Answers those whose deadline passed before `nowMs`. Their effects may yet become durable. */
   expire(nowMs: number): void {
+    if (nowMs < this.#soonestMs) return;
+    this.#soonestMs = Infinity;
     for (const pending of this.#requests.values()) {
-      if (pending.answered || pending.request.deadlineMs > nowMs) continue;
+      if (pending.answered) continue;
+      if (pending.request.deadlineMs > nowMs) {
+        this.#soonestMs = Math.min(this.#soonestMs, pending.request.deadlineMs);
+        continue;
+      }
       reject(
         pending,
         new Failure(

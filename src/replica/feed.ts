@@ -1,9 +1,16 @@
 /**
- * From the queue into the open batch: a few ms of work ahead of the workspace, so that it never
- * waits for the next request and a take never waits long for what was given.
+ * From the queue into the open batch. While an epoch is in flight nothing is in a hurry, so requests
+ * go to the workspace some at a time, a few ms of work ahead of it: a message for each would cost
+ * more than the requests. When the batch closes, what still waits goes with it.
  */
 import type { Clock } from "../base/clock.ts";
-import { BATCH_BYTES_MAX, BATCH_REQUESTS_MAX, FEED_MS, FEED_REQUESTS_MAX } from "../base/limits.ts";
+import {
+  BATCH_BYTES_MAX,
+  BATCH_REQUESTS_MAX,
+  FEED_EVERY_MS,
+  FEED_MS,
+  FEED_REQUESTS_MAX,
+} from "../base/limits.ts";
 import type { Workspace } from "../database/workspace.ts";
 import type { Batch } from "./batch.ts";
 import type { WriteQueue } from "./write-queue.ts";
@@ -17,6 +24,8 @@ export class Feed {
   #unsettled = 0;
   /** How long a request takes, as a moving average. */
   #requestMs = 0.02;
+  #fedAtMs = -Infinity;
+  #cancelNext: (() => void) | null = null;
 
   constructor(clock: Clock, queue: WriteQueue) {
     this.#clock = clock;
@@ -32,37 +41,56 @@ export class Feed {
     this.more();
   }
 
+  /** The last of the batch: what waits goes in, unless the workspace has enough to do already. */
   close(): void {
-    this.#open = null;
+    if (this.#unsettled < this.#window()) this.#feed();
+    this.reset();
   }
 
-  /** The workspace is a new one: what the old one was given is answered or gone. */
+  /** Ends the batch as it is. */
   reset(): void {
+    this.#cancelNext?.();
+    this.#cancelNext = null;
     this.#open = null;
     this.#unsettled = 0;
   }
 
   /** Called whenever a request came or the workspace has caught up. */
   more(): void {
-    if (!this.#open || this.#unsettled > 0) return;
+    if (!this.#open || this.#unsettled > 0 || this.#cancelNext) return;
+    const waitMs = this.#fedAtMs + FEED_EVERY_MS - this.#clock.monotonicMs();
+    if (waitMs <= 0) return this.#feed();
+    this.#cancelNext = this.#clock.after(waitMs, () => {
+      this.#cancelNext = null;
+      if (this.#unsettled === 0) this.#feed();
+    });
+  }
+
+  #feed(): void {
+    if (!this.#open) return;
     const { workspace, batch } = this.#open;
     const room = BATCH_REQUESTS_MAX - batch.size;
     const bytesRoom = BATCH_BYTES_MAX - batch.bytes;
     if (room <= 0 || (bytesRoom <= 0 && batch.size > 0)) return;
-    const window = Math.max(1, Math.min(FEED_REQUESTS_MAX, Math.floor(FEED_MS / this.#requestMs)));
-    const requests = this.#queue.take(Math.min(room, window), bytesRoom);
+    const requests = this.#queue.take(Math.min(room, this.#window()), bytesRoom);
     if (requests.length === 0) return;
     batch.add(requests);
-    this.#unsettled = requests.length;
-    const startedMs = this.#clock.monotonicMs();
-    workspace.execute(requests.map(({ id, request }) => ({ id, request })));
+    this.#unsettled += requests.length;
+    const startedMs = this.#fedAtMs = this.#clock.monotonicMs();
+    workspace.execute(requests);
     const settled = () => {
-      const ms = (this.#clock.monotonicMs() - startedMs) / requests.length;
+      if (this.#open?.batch !== batch) return;
+      const ms = (this.#clock.monotonicMs() - startedMs) / this.#unsettled;
       this.#requestMs = this.#requestMs * 0.7 + ms * 0.3;
       this.#unsettled = 0;
-      this.more();
+      if (this.#queue.length > 0) this.more();
     };
     // A workspace that failed says so at the next take.
-    workspace.settled().then(settled, () => this.#unsettled = 0);
+    workspace.settled().then(settled, () => {});
+  }
+
+  /** Requests that take about `FEED_MS`. */
+  #window(): number {
+    return Math.max(1, Math.min(FEED_REQUESTS_MAX, Math.floor(FEED_MS / this.#requestMs)));
   }
 }

@@ -28,6 +28,8 @@ export class WriteQueue {
   #first = 0;
   #bytes = 0;
   #ids = 0;
+  /** No request that waits has an earlier deadline. */
+  #soonestMs = Infinity;
 
   constructor(database: string) {
     this.#database = database;
@@ -60,6 +62,7 @@ export class WriteQueue {
     };
     this.#waiting.push(pending);
     this.#bytes += bytes;
+    this.#soonestMs = Math.min(this.#soonestMs, request.deadlineMs);
     return pending;
   }
 
@@ -90,13 +93,19 @@ export class WriteQueue {
     this.#waiting = [...open, ...this.#waiting.slice(this.#first)];
     this.#first = 0;
     for (const pending of open) this.#bytes += pending.bytes;
+    this.#soonestMs = -Infinity;
   }
 
   /** Answers everything whose deadline has passed. */
   expire(nowMs: number): void {
+    if (nowMs < this.#soonestMs) return;
+    this.#soonestMs = Infinity;
     for (let at = this.#first; at < this.#waiting.length; at++) {
       const pending = this.#waiting[at];
-      if (pending && !pending.answered && pending.request.deadlineMs <= nowMs) {
+      if (!pending || pending.answered) continue;
+      if (pending.request.deadlineMs > nowMs) {
+        this.#soonestMs = Math.min(this.#soonestMs, pending.request.deadlineMs);
+      } else {
         reject(
           pending,
           new Failure(
@@ -132,7 +141,8 @@ function requestBytes(request: WriteRequest): number {
   let bytes = 64;
   for (const statement of request.statements) {
     bytes += statement.sql.length + 32;
-    for (const value of Object.values(statement.params ?? [])) {
+    const { params = [] } = statement;
+    for (const value of Array.isArray(params) ? params : Object.values(params)) {
       if (typeof value === "string") bytes += value.length;
       else if (typeof value === "object" && value !== null && "base64" in value) {
         bytes += value.base64.length;
