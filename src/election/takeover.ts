@@ -25,7 +25,7 @@ export type Observation =
   | { readonly kind: "refused" }
   /** A Headgate node answered there. */
   | { readonly kind: "answered"; readonly asOwner: boolean }
-  /** Nothing answered in time, or something else did. */
+  /** Nothing answered in time, or something else did: the store will tell. */
   | { readonly kind: "silent" }
   /** The owner resigned: the newest claim names a successor or anybody. */
   | { readonly kind: "resigned" }
@@ -53,7 +53,7 @@ export function takeoverStep(
       return { state, action: { kind: "claim", reason: "the owner resigned" } };
     case "answered":
       return observation.asOwner
-        ? look({ ...state, refusedAtMs: null }, nowMs, options)
+        ? { state: { ...state, refusedAtMs: null }, action: { kind: "look", afterMs: LOOK_MS } }
         : { state, action: { kind: "claim", reason: "another node answers at its address" } };
     case "refused": {
       const again = state.refusedAtMs !== null &&
@@ -65,16 +65,17 @@ export function takeoverStep(
       return { state: { ...state, refusedAtMs: nowMs }, action: { kind: "look", afterMs } };
     }
     case "silent":
-      return look({ ...state, refusedAtMs: null }, nowMs, options);
+      return { state: { ...state, refusedAtMs: null }, action: { kind: "look", afterMs: LOOK_MS } };
+    // Only who has just looked at the store may say that nothing moved: this node may have slept.
     case "store": {
       const moved = state.seen !== observation.seen;
       const next = moved ? { ...state, seen: observation.seen, movedAtMs: nowMs } : state;
-      return look(next, nowMs, options);
+      return judge(next, nowMs, options);
     }
   }
 }
 
-function look(state: Takeover, nowMs: number, options: TakeoverOptions) {
+function judge(state: Takeover, nowMs: number, options: TakeoverOptions) {
   const stillMs = nowMs - state.movedAtMs;
   if (stillMs >= options.staleMs) {
     const reason = `neither its heartbeat nor the chain moved for ${Math.round(stillMs / 1000)} s`;

@@ -45,6 +45,10 @@ export class Leadership {
   #claim: number | null = null;
   #running: Promise<void> | null = null;
   #lastClaimAtMs = -Infinity;
+  /** What follows a claim is not done yet. */
+  #isNew = false;
+  #isSuccessor = false;
+  #lookedAtStoreMs = -Infinity;
 
   constructor(options: LeadershipOptions) {
     this.#options = options;
@@ -117,6 +121,7 @@ export class Leadership {
     const { heartbeat, node, peerAddress, heartbeatMs, log } = this.#options;
     const system = this.#system;
     if (!system) return;
+    if (this.#isNew) await this.#begin();
     const written = await heartbeat.beat({
       node: node.id,
       address: node.address,
@@ -127,8 +132,9 @@ export class Leadership {
     });
     if (!written && this.#claim !== null) {
       log.warn("another node wrote leader.json; asking the chain who leads");
-      // Finds a newer claim if there is one, and then this node is deposed.
+      // Finds a newer claim if there is one, and then this node is deposed; else it says so soon.
       await system.prove().catch((error) => log.warn("deposed", { cause: describe(error) }));
+      return await this.#sleep(DEPOSED_LOOK_MS);
     }
     const untilMs = this.#options.clock.monotonicMs() + heartbeatMs;
     while (this.#open && this.#claim !== null && this.#options.clock.monotonicMs() < untilMs) {
@@ -178,8 +184,11 @@ export class Leadership {
     const owner: Observation = presence.kind === "answered"
       ? { kind: "answered", asOwner: presence.node === claim.node }
       : presence;
-    // A refusal is looked at again at once; the store is asked only while nobody answers.
-    if (owner.kind !== "silent") return [owner];
+    // A refusal is looked at again at once. An owner that answers may yet have lost the store.
+    const nowMs = this.#options.clock.monotonicMs();
+    const isDue = nowMs - this.#lookedAtStoreMs >= this.#takeover.staleMs / 2;
+    if (owner.kind !== "silent" && !(owner.kind === "answered" && isDue)) return [owner];
+    this.#lookedAtStoreMs = nowMs;
     const leader = await readLeaderFile(store);
     const tip = this.#system?.tip ?? 0;
     return [owner, { kind: "store", seen: `${leader?.nonce ?? ""} ${tip}` }];
@@ -197,10 +206,11 @@ export class Leadership {
   }
 
   async #take(reason: string): Promise<boolean> {
-    const { log, clock, node, onLead } = this.#options;
+    const { log, clock } = this.#options;
     const system = this.#system;
     const before = system?.ownership?.claim;
-    if (!system || !(await system.claim(null))) {
+    // It may have been lost again by the time that this is heard of.
+    if (!system || !(await system.claim(null)) || system.state !== "owning") {
       log.info("another node claimed the cluster first");
       return false;
     }
@@ -211,8 +221,16 @@ export class Leadership {
       term: system.ownership?.term ?? 0,
       epoch: this.#claim,
     });
-    await onLead(before !== undefined && before.node !== node.id);
+    this.#isSuccessor = before !== undefined && before.node !== this.#options.node.id;
+    this.#isNew = true;
+    await this.#begin();
     return true;
+  }
+
+  /** Tried again before each heartbeat until it succeeds. */
+  async #begin(): Promise<void> {
+    await this.#options.onLead(this.#isSuccessor);
+    this.#isNew = false;
   }
 
   #sleep(ms: number): Promise<void> {
