@@ -86,6 +86,8 @@ export function readLeaderFile(store: Store): Promise<LeaderFile | null> {
 export class LeaderHeartbeat {
   readonly #parts: FilesParts;
   #etag: string | null | undefined = undefined;
+  /** Of writes whose answers were lost: any of them may be what is there. */
+  #unsettled: string[] = [];
 
   constructor(parts: FilesParts) {
     this.#parts = parts;
@@ -97,13 +99,21 @@ export class LeaderHeartbeat {
     const at = new Date(clock.nowMs()).toISOString();
     const bytes = encode({ format: FORMAT, ...facts, nonce, at });
     this.#etag ??= (await store.head(LEADER_KEY))?.etag ?? null;
-    const etag = await store.replace(LEADER_KEY, bytes, this.#etag);
-    this.#etag = etag ?? undefined;
-    if (etag !== null) return true;
-    const found = await store.get(LEADER_KEY);
-    if (!found || parse<LeaderFile>(LEADER_KEY, found.bytes).nonce !== nonce) return false;
-    this.#etag = found.etag;
+    this.#unsettled = [...this.#unsettled.slice(-UNSETTLED_MAX), nonce];
+    const written = await store.replace(LEADER_KEY, bytes, this.#etag) ??
+      (await this.#foundOurs() ? await store.replace(LEADER_KEY, bytes, this.#etag ?? null) : null);
+    this.#etag = written ?? undefined;
+    if (written === null) return false;
+    this.#unsettled = [];
     return true;
+  }
+
+  /** True when the file is one that this node wrote without hearing so; then its ETag is known. */
+  async #foundOurs(): Promise<boolean> {
+    const found = await this.#parts.store.get(LEADER_KEY);
+    if (!found) return false;
+    this.#etag = found.etag;
+    return this.#unsettled.includes(parse<LeaderFile>(LEADER_KEY, found.bytes).nonce);
   }
 }
 
@@ -114,6 +124,8 @@ export class LeaderHeartbeat {
 export class BrokerRecord {
   readonly #parts: FilesParts;
   #etag: string | null | undefined = undefined;
+  /** This process's nonce has been in the file: whoever replaces it has started later. */
+  #isWritten = false;
 
   constructor(parts: FilesParts) {
     this.#parts = parts;
@@ -123,20 +135,33 @@ export class BrokerRecord {
     const { store, clock } = this.#parts;
     const key = brokerKey(facts.node);
     const at = new Date(clock.nowMs()).toISOString();
-    const isFirst = this.#etag === undefined;
-    this.#etag ??= (await store.head(key))?.etag ?? null;
-    const etag = await store.replace(key, encode({ format: FORMAT, ...facts, at }), this.#etag);
-    this.#etag = etag ?? undefined;
-    if (etag !== null || isFirst) return;
-    const found = await readJson<BrokerFile>(store, key);
-    if (found && found.nonce !== facts.nonce) {
-      throw new Failure(
-        "conflict",
-        `The node id ${facts.node} is in use by another process at ${found.address}`,
-      );
+    const bytes = encode({ format: FORMAT, ...facts, at });
+    for (let attempt = 1; attempt <= STORE_ATTEMPTS_MAX; attempt++) {
+      // The first write of a process replaces whatever an earlier one left.
+      if (this.#etag === undefined) this.#etag = (await store.head(key))?.etag ?? null;
+      const etag = await store.replace(key, bytes, this.#etag);
+      if (etag !== null) {
+        this.#etag = etag;
+        this.#isWritten = true;
+        return;
+      }
+      const found = await store.get(key);
+      this.#etag = found?.etag ?? null;
+      const other = found && parse<BrokerFile>(key, found.bytes);
+      // Our own nonce: the answer to an earlier write was lost, and it counts.
+      if (other?.nonce === facts.nonce) this.#isWritten = true;
+      else if (other && this.#isWritten) {
+        throw new Failure(
+          "conflict",
+          `The node id ${facts.node} is in use by another process at ${other.address}`,
+        );
+      }
     }
+    throw new Failure("unavailable", `Cannot write ${key}: it changes all the time`);
   }
 }
+
+const UNSETTLED_MAX = 16;
 
 export async function listBrokers(store: Store): Promise<string[]> {
   const page = await store.list("cluster_state/brokers/");
