@@ -137,7 +137,7 @@ export class Catalog {
   /** Takes the chains of the leader before, which may not know yet that it is none. */
   async claimAll(): Promise<void> {
     await this.#each("claim", async (replica) => {
-      await replica.claim(this.#options.hooks.systemClaim());
+      if (!replica.dropped) await replica.claim(this.#options.hooks.systemClaim());
     });
   }
 
@@ -149,6 +149,8 @@ export class Catalog {
   }
 
   async close(failure: Failure): Promise<void> {
+    // What is being opened now closes itself.
+    this.#entries.clear();
     // `system` last: the others' claims depend on it.
     const names = [...this.#open.keys()].filter((name) => name !== SYSTEM_DATABASE);
     await Promise.all(names.map((name) => this.#open.get(name)?.close(failure)));
@@ -228,17 +230,19 @@ export class Catalog {
   }
 
   #add(row: DatabaseRow): void {
-    const replica = this.#openOne(row.name);
+    const replica = this.#openOne(row);
     this.#entries.set(row.name, { row, replica });
     replica.catch(async (error) => {
       const { log, clock } = this.#options;
+      if (this.#entries.get(row.name)?.replica !== replica) return;
       log.error("could not open a database", { database: row.name, cause: describe(error) });
       await clock.sleep(REOPEN_MS);
       if (this.#entries.get(row.name)?.replica === replica) this.#add(row);
     });
   }
 
-  async #openOne(name: string): Promise<Replica> {
+  async #openOne(row: DatabaseRow): Promise<Replica> {
+    const { name } = row;
     if (this.#opening >= OPENING_MAX) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
     }
@@ -247,6 +251,11 @@ export class Catalog {
       const replica = await Replica.open(this.#options.parts, name, this.#options.hooks);
       if (!replica) {
         throw new Failure("corrupt", `The database ${name} has no chain in the store`);
+      }
+      if (this.#entries.get(name)?.row !== row) {
+        // Dropped, or made by this node, while it was opened.
+        await replica.close(closing(name));
+        throw closing(name);
       }
       this.#open.set(name, replica);
       return replica;
