@@ -53,7 +53,10 @@ export class Landing {
     return (this.#options.image()?.waitingBytes ?? 0) + this.#applyingBytes;
   }
 
-  /** Answers the batch when its epoch is durable. "lost" when another node has taken the chain. */
+  /**
+   * Answers the batch when its epoch is durable. "lost" when another node has taken the chain, or
+   * nobody will know what became of the epoch: this node appends no more (I2).
+   */
   async epoch(batch: Batch, epoch: TakenEpoch, startedMs: number): Promise<"won" | "lost"> {
     const { clock, log, crashPoint } = this.#parts;
     const { database, appender, onEpoch } = this.#options;
@@ -71,13 +74,14 @@ export class Landing {
       onEpoch(epoch.number, epoch.bytes.byteLength);
       this.#apply(epoch);
     } catch (error) {
-      // Only closing ends an append without an outcome.
+      // Closing ends an append without an outcome.
       log.warn("an append was ended without an outcome", {
         database,
         epoch: epoch.number,
         cause: describe(error),
       });
       batch.refuse(endedInDoubt(database, epoch.number, error));
+      return "lost";
     } finally {
       this.#held.delete(batch);
     }

@@ -146,10 +146,10 @@ export class Owner {
         else if (this.#queue.length > 0) await this.#round();
         else await new Promise<void>((resolve) => this.#wake = resolve);
       } catch (error) {
-        if (!this.#open) return;
-        await this.#recover(error);
+        if (this.#open) await this.#recover(error);
       }
     }
+    // Each says that this node is no longer the owner.
     for (const job of this.#jobs.splice(0)) await job(this.#workspace, this.#options.appender);
   }
 
