@@ -60,12 +60,14 @@ export class Snapshots {
     });
   }
 
-  /** Writes one now, or waits for the one under way. Returns its epoch. */
-  now(image: Image, kind: EpochKind): Promise<number> {
+  /** Writes one of the image as it is now, after one that is under way. Returns its epoch. */
+  async now(image: Image, kind: EpochKind): Promise<number> {
+    // That one is of an earlier epoch, and possibly of an image that was replaced since.
+    while (this.#running) await this.#running.catch(() => {});
     // A snapshot holds claims, so a reader of kinds must not take it for plain data (I4).
     const written = kind === "tombstone" ? "tombstone" : "claim";
-    this.#running ??= this.#write(image, written).finally(() => this.#running = null);
-    return this.#running;
+    this.#running = this.#write(image, written).finally(() => this.#running = null);
+    return await this.#running;
   }
 
   close(): void {
