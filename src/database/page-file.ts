@@ -23,6 +23,7 @@ export class PageFile {
   readonly #descriptor: number;
   readonly #run: Uint8Array;
   #pages = 0;
+  #isOpen = true;
 
   /** Makes the file; there must be none. */
   constructor(path: string, pageSize: number) {
@@ -123,8 +124,13 @@ export class PageFile {
     this.#pages = pages;
   }
 
-  /** Only when SQLite has the file open nowhere in this process. */
+  /**
+   * Only when SQLite has the file open nowhere in this process. A second call does nothing: the
+   * descriptor may be somebody else's by then.
+   */
   close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
     closeSync(this.#descriptor);
   }
 }

@@ -20,6 +20,8 @@ export interface ClaimOptions {
   readonly pageSize: number;
   /** Epoch of our claim in `system`, or null when this is that claim. */
   readonly systemClaim: number | null;
+  /** False when `system` was lost meanwhile: then this chain is given up with it. */
+  isWanted(): boolean;
   onRefused(): void;
 }
 
@@ -48,7 +50,8 @@ export async function claimChain(parts: Parts, options: ClaimOptions): Promise<C
     parts.crashPoint("claim.before_append");
     const result = await appender.append(tipOf(epoch), epoch.bytes);
     parts.crashPoint("claim.after_append");
-    if (result.outcome === "won" && !(await hasEpochAfter(chain, number))) {
+    const owns = result.outcome === "won" && !(await hasEpochAfter(chain, number));
+    if (owns && options.isWanted()) {
       return { outcome: "won", workspace, appender, nodeId, epoch };
     }
     await workspace.close();

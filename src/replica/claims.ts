@@ -1,5 +1,6 @@
 /** Rows of `_headgate_claims`: who owns a chain, and how often it changed hands. */
 import type { Image } from "../database/image.ts";
+import { SYSTEM_DATABASE } from "../epoch/name.ts";
 
 export interface Claim {
   readonly epoch: number;
@@ -41,11 +42,17 @@ export function readOwnership(image: Image): Promise<Ownership | null> {
 }
 
 /**
- * True when the chain was claimed by a leader that came after the one of `systemClaim`. Nobody claims
- * over such a row: two that believe they lead would take a chain from each other (PROTOCOL section 8).
+ * False on a node that does not lead, and where the chain was claimed by a leader that came after
+ * the one of `systemClaim`: two that believe they lead would take a chain from each other (PROTOCOL
+ * section 8).
  */
-export function isOutdated(systemClaim: number | null, ownership: Ownership | null): boolean {
-  return systemClaim !== null && ownership !== null && ownership.claim.systemClaim > systemClaim;
+export function mayClaim(
+  database: string,
+  systemClaim: number | null,
+  ownership: Ownership | null,
+): boolean {
+  if (database === SYSTEM_DATABASE) return true;
+  return systemClaim !== null && systemClaim >= (ownership?.claim.systemClaim ?? 0);
 }
 
 export const INSERT_CLAIM =

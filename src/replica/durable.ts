@@ -3,6 +3,7 @@
  * came out of the store, or was won there.
  */
 import { Failure } from "../base/failure.ts";
+import { POLL_MS_MAX } from "../base/limits.ts";
 import type { Image } from "../database/image.ts";
 import type { TakenEpoch } from "../database/workspace.ts";
 import type { EpochKind } from "../epoch/epoch.ts";
@@ -10,15 +11,25 @@ import type { Chain } from "./chain.ts";
 import { tipOf } from "./claim.ts";
 import { type Ownership, readOwnership } from "./claims.ts";
 import { decodeSliced } from "./fetch.ts";
-import { catchUp } from "./follow.ts";
+import { catchUp, checkNextNotPruned } from "./follow.ts";
 import { joinChain } from "./join.ts";
 import type { Parts } from "./parts.ts";
 import type { Snapshots } from "./snapshots.ts";
+
+interface Moment {
+  readonly monotonicMs: number;
+  readonly wallMs: number;
+}
+
+/** Far below any retention, and more than a poll and its retries take. */
+const AWAY_MS = 2 * POLL_MS_MAX;
 
 export class Durable {
   readonly #parts: Parts;
   readonly #chain: Chain;
   readonly #snapshots: Snapshots;
+  /** When the store was last asked for the next epoch, and answered. */
+  #looked: Moment = { monotonicMs: -Infinity, wallMs: -Infinity };
   image: Image | null = null;
   /** Newest epoch that this node knows to be durable. */
   tip = 0;
@@ -35,11 +46,13 @@ export class Durable {
 
   /** Reads the whole chain into a new image. False when there is none. */
   async join(): Promise<boolean> {
+    const looking = this.#moment();
     const joined = await joinChain(this.#parts, this.#chain, {
       build: (pageSize) => this.#parts.createImage(this.#chain.name, pageSize),
     });
     if (!joined) return false;
     const image = await joined.builder.finish(joined.head);
+    this.#looked = looking;
     this.pageSize = joined.pageSize;
     this.lastKind = joined.kind;
     this.tip = joined.head.epoch;
@@ -57,13 +70,26 @@ export class Durable {
 
   /** Applies what the store holds after the head. True when there was something. */
   async catchUp(image: Image): Promise<boolean> {
+    const since = this.#looked;
+    const looking = this.#moment();
     const followed = await catchUp(this.#parts, this.#chain, image);
+    // While this node slept, or the store did not answer, what comes next may have been pruned.
+    const wasAway = looking.monotonicMs - since.monotonicMs > AWAY_MS ||
+      looking.wallMs - since.wallMs > AWAY_MS;
+    if (wasAway) await checkNextNotPruned(this.#chain, image);
+    this.#looked = looking;
     this.tip = image.head.epoch;
     if (!followed.lastKind) return false;
     this.lastKind = followed.lastKind;
     this.ownership = await readOwnership(image);
     this.#snapshots.count(followed.bytes, null, followed.lastKind);
     return true;
+  }
+
+  /** Both clocks: the one steps, the other stands still while a machine is suspended. */
+  #moment(): Moment {
+    const { clock } = this.#parts;
+    return { monotonicMs: clock.monotonicMs(), wallMs: clock.nowMs() };
   }
 
   /** Our claim was won and nothing lies after it: it goes into the image, or makes the first one. */

@@ -6,7 +6,7 @@
 import { Failure } from "../base/failure.ts";
 import type { Image } from "../database/image.ts";
 import type { EpochKind } from "../epoch/epoch.ts";
-import { type Chain, epochKey, listLevel, SNAPSHOT_LEVEL } from "./chain.ts";
+import { type Chain, epochKey, hasEpochAfter, listLevel, SNAPSHOT_LEVEL } from "./chain.ts";
 import { decodeSliced } from "./fetch.ts";
 import { hex } from "./join.ts";
 import type { Parts } from "./parts.ts";
@@ -63,4 +63,20 @@ async function checkNotPruned(chain: Chain, claim: number): Promise<void> {
       `Cannot apply the claim ${claim} of ${chain.name}: the snapshot ${above.key} ends after it`,
     );
   }
+}
+
+/**
+ * The next epoch is absent at the tip, and also where it was pruned: then others come after it.
+ * Rejects with `corrupt`, so that the image is rebuilt. For a node that did not look for a while.
+ */
+export async function checkNextNotPruned(chain: Chain, image: Image): Promise<void> {
+  const { epoch } = image.head;
+  if (!(await hasEpochAfter(chain, epoch))) return;
+  // It may have been written only now.
+  const next = epochKey(chain, epoch + 1);
+  if ((await chain.store.head(next)) !== null) return;
+  throw new Failure(
+    "corrupt",
+    `Cannot follow ${chain.name} from epoch ${epoch} on: ${next} was pruned, and others follow`,
+  );
 }

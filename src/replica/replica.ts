@@ -12,7 +12,7 @@ import type { Workspace } from "../database/workspace.ts";
 import type { Chain } from "./chain.ts";
 import type { Appender } from "./appender.ts";
 import { claimChain } from "./claim.ts";
-import { isOutdated, type Ownership } from "./claims.ts";
+import { mayClaim, type Ownership } from "./claims.ts";
 import { Durable } from "./durable.ts";
 import { dropped, fenced, rebuilt, unreadable } from "./failures.ts";
 import type { ReplicaHooks } from "./hooks.ts";
@@ -93,9 +93,8 @@ export class Replica {
 
   /** Throws `unavailable` while there is none, `corrupt` when the chain cannot be read. */
   get image(): Image {
-    const { image } = this.#durable;
-    const unusable = ["rebuilding", "corrupt", "closed"].includes(this.#state);
-    if (image && !unusable) return image;
+    const isUsable = !["rebuilding", "corrupt", "closed"].includes(this.#state);
+    if (this.#durable.image && isUsable) return this.#durable.image;
     throw unreadable(this.name, this.#state);
   }
 
@@ -108,7 +107,7 @@ export class Replica {
       try {
         if (this.#state === "rebuilding") await this.#rebuild();
         if (this.#durable.image) await this.#catchUp();
-        if (isOutdated(systemClaim, this.ownership)) {
+        if (!mayClaim(this.name, systemClaim, this.ownership)) {
           this.#hooks.onFenced(this);
           return false;
         }
@@ -201,6 +200,7 @@ export class Replica {
         image: this.#durable.image,
         pageSize: this.pageSize,
         systemClaim,
+        isWanted: () => systemClaim === null || systemClaim === this.#hooks.systemClaim(),
         onRefused: () => void this.#owner?.refused(),
       });
       if (claim.outcome === "won") {

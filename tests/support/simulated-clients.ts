@@ -335,6 +335,7 @@ export class Clients {
       (value) => answered({ kind: "answered", value }),
       (error) => {
         if (error instanceof Failure) return answered({ kind: "failed", failure: error });
+        if (clock.isStopped) return;
         violated("bug", `a client met ${error instanceof Error ? error.stack : error}`);
         answered({ kind: "failed", failure: new Failure("uncertain", String(error)) });
       },
