@@ -110,9 +110,14 @@ class RunningChild implements Child {
   }
 
   send(message: unknown): void {
-    if (this.#gone || this.#process.killed || this.#process.exitCode !== null) return;
+    if (this.#gone) return;
     this.#watch.note(this);
-    this.#process.send(message);
+    try {
+      this.#process.send(message);
+    } catch (error) {
+      // It has died and we are about to hear of it.
+      if (!isClosedChannel(error)) throw error;
+    }
   }
 
   residentBytes(): number {
@@ -126,6 +131,10 @@ class RunningChild implements Child {
   kill(): void {
     if (!this.#gone) this.#process.kill("SIGKILL");
   }
+}
+
+function isClosedChannel(error: unknown): boolean {
+  return error instanceof Error && "code" in error && error.code === "ERR_IPC_CHANNEL_CLOSED";
 }
 
 /** Looks at the children that do something, and rests when none does. */

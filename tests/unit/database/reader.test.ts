@@ -1,3 +1,4 @@
+import { Database } from "bun:sqlite";
 import {
   afterAll,
   afterEach,
@@ -16,6 +17,7 @@ import type { Children } from "../../../src/database/child.ts";
 import { createChildren } from "../../../src/database/child-process.ts";
 import { createImage } from "../../../src/database/image-builder.ts";
 import type { Image } from "../../../src/database/image.ts";
+import { ReaderImage } from "../../../src/database/reader-image.ts";
 import { createReaders, type ReaderPoolOptions } from "../../../src/database/reader-pool.ts";
 import type { Readers, ReadResult } from "../../../src/database/reads.ts";
 import type { ReadRequest } from "../../../src/database/statement.ts";
@@ -269,12 +271,32 @@ test("a result names exactly the epoch whose content it has, under steady writes
   expect(reads).toBeGreaterThan(100);
 });
 
-test("a change of the schema is seen by statements prepared before", async () => {
-  const sql = "SELECT * FROM t WHERE id = 1";
-  expect(await rows(sql)).toMatchObject({ columns: ["id", "name"], rows: [[1, "a"]] });
-  chain.database.run("ALTER TABLE t ADD COLUMN extra DEFAULT 7");
-  await image.apply(chain.next());
-  expect(await rows(sql)).toMatchObject({ columns: ["id", "name", "extra"], rows: [[1, "a", 7]] });
+test("a change of the schema is seen by statements prepared before", () => {
+  const source = new Database(join(directory, "schema.db"), { create: true });
+  source.run("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT); INSERT INTO t VALUES (1, 'a')");
+  const reader = new ReaderImage(join(directory, "schema.db"));
+  const read = () => {
+    const found: unknown[] = [];
+    reader.begin();
+    reader.query(
+      "SELECT * FROM t",
+      null,
+      (columns) => found.push([...columns]),
+      (row) => found.push([...row]),
+    );
+    reader.end();
+    return found;
+  };
+  expect(read()).toEqual([["id", "name"], [1n, "a"]]);
+  source.run("ALTER TABLE t ADD COLUMN extra DEFAULT 7");
+  expect(read()).toEqual([["id", "name", "extra"], [1n, "a", 7n]]);
+  source.run("ALTER TABLE t DROP COLUMN name");
+  expect(read()).toEqual([["id", "extra"], [1n, 7n]]);
+  source.run("DROP TABLE t");
+  expect(read).toThrow("no such table");
+  reader.end();
+  reader.close();
+  source.close();
 });
 
 test("a runaway is ended at its deadline, and nobody else waits for it", async () => {
@@ -289,7 +311,7 @@ test("a runaway is ended at its deadline, and nobody else waits for it", async (
     await systemClock.sleep(1);
   }
   for (const answer of await Promise.all(runaways)) {
-    expect(answer).toMatch(/^unavailable: .*deadline of (699|700) ms .*"reason":"deadline"/);
+    expect(answer).toMatch(/^unavailable: .*deadline of (6\d\d|700) ms .*"reason":"deadline"/);
   }
   expect(performance.now() - from).toBeLessThan(2_000);
   latencies.sort((a, b) => a - b);
@@ -327,13 +349,11 @@ test("a reader that is killed while it writes a large result leaves no file", as
   const endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n";
   const left = () =>
     readdirSync(join(directory, "results")).filter((name) => name.endsWith(".result"));
-  const ended = failure(query(endless, [], { timeoutMs: 300, resultBytesMax: 1e10 }));
+  const ended = failure(query(endless, [], { timeoutMs: 1_500, resultBytesMax: 1e10 }));
   const kept = await query(`${endless} LIMIT 20000`);
-  await systemClock.sleep(150);
-  expect(left().length).toBe(2);
+  await until(() => left().length === 2);
   expect(await ended).toContain("deadline");
-  await systemClock.sleep(100);
-  expect(left().length).toBe(1);
+  await until(() => left().length === 1);
   expect(textOf(kept)).toContain("[20000]");
 });
 
@@ -428,6 +448,14 @@ test("idle readers end, and the next read starts new ones", async () => {
   for (const pid of first) expect(() => process.kill(pid, 0)).toThrow();
   expect(await rows("SELECT count(*) FROM t")).toMatchObject({ rows: [[3]] });
 });
+
+async function until(condition: () => boolean): Promise<void> {
+  const endMs = performance.now() + 5_000;
+  while (!condition()) {
+    if (performance.now() > endMs) throw new Error("it did not happen within 5 s");
+    await systemClock.sleep(5);
+  }
+}
 
 /** Whether a process has a file open, on Linux. */
 function holdsFile(pid: number, name: string): boolean {
