@@ -21,7 +21,7 @@ interface Moment {
   readonly wallMs: number;
 }
 
-/** Far below any retention, and more than a poll and its retries take. */
+/** More than from poll to poll. Retention must be longer, or a follower may miss what is pruned. */
 const AWAY_MS = 2 * POLL_MS_MAX;
 
 export class Durable {
@@ -74,8 +74,9 @@ export class Durable {
     const looking = this.#moment();
     const followed = await catchUp(this.#parts, this.#chain, image);
     // While this node slept, or the store did not answer, what comes next may have been pruned.
-    const wasAway = looking.monotonicMs - since.monotonicMs > AWAY_MS ||
-      looking.wallMs - since.wallMs > AWAY_MS;
+    const now = this.#moment();
+    const wasAway = now.monotonicMs - since.monotonicMs > AWAY_MS ||
+      now.wallMs - since.wallMs > AWAY_MS;
     if (wasAway) await checkNextNotPruned(this.#chain, image);
     this.#looked = looking;
     this.tip = image.head.epoch;

@@ -11,11 +11,11 @@ import {
   listLevel,
   SNAPSHOT_LEVEL,
 } from "./chain.ts";
-import { gone } from "./fetch.ts";
 
 /**
  * Removes everything that lies wholly before the snapshot at `snapshot`, which the caller has
- * verified, except claims, tombstones and that snapshot. Returns how many objects went.
+ * verified, except claims and tombstones. That snapshot and the epoch of its number stay (I10).
+ * Returns how many objects went.
  */
 export async function pruneBelow(chain: Chain, snapshot: number): Promise<number> {
   const [older, level0, ...compacted] = await Promise.all([
@@ -25,7 +25,8 @@ export async function pruneBelow(chain: Chain, snapshot: number): Promise<number
   ]);
   const whole = [...older, ...compacted.flat()]
     .filter((object) => object.max < snapshot || (object.level !== 9 && object.max <= snapshot));
-  const epochs = (level0 ?? []).filter((object) => object.max <= snapshot);
+  // The epoch at the snapshot stays: a stray claim at its number would look like what it ends with.
+  const epochs = (level0 ?? []).filter((object) => object.max < snapshot);
   const removable: string[] = whole.map(({ key }) => key);
   for (let at = 0; at < epochs.length; at += FETCHES_MAX) {
     const some = await Promise.all(
@@ -42,7 +43,8 @@ export async function pruneBelow(chain: Chain, snapshot: number): Promise<number
 /** The key of an epoch that is neither claim nor tombstone, read from its own header (I4). */
 async function mayGo(chain: Chain, object: ChainObject): Promise<string | null> {
   const start = await chain.store.getRange(object.key, { offset: 0, length: HEADER_BYTES });
-  if (start === null) throw gone(object.key);
+  // Another node has pruned it meanwhile.
+  if (start === null) return null;
   const { kind } = decodeHeader(start, object.key);
   return kind === "data" || kind === "resignation" ? object.key : null;
 }

@@ -92,7 +92,7 @@ export class World {
       weather: this.weather,
       directory: this.directory,
       count: options.nodes ?? 2 + random.below(3),
-      retentionMs: 5_000 + random.below(25_000),
+      retentionMs: 22_000 + random.below(20_000),
       snapshotAgeMsMax: 5_000 + random.below(30_000),
       log: this.#log(),
       pageKeys: () => pageKeys,
