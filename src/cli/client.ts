@@ -32,6 +32,7 @@ export interface ApiRequest {
 export class ApiClient {
   readonly url: string;
   readonly #token: string | undefined;
+  readonly #waiting = new Set<AbortController>();
 
   constructor(url: string, token?: string) {
     this.url = url.replace(/\/+$/, "");
@@ -58,9 +59,18 @@ export class ApiClient {
     }
   }
 
+  /** Waits no longer for answers. False when none was waited for. */
+  stopWaiting(): boolean {
+    const some = this.#waiting.size > 0;
+    for (const controller of this.#waiting) controller.abort();
+    return some;
+  }
+
   /** An answer whose status says that it is none is thrown; the caller reads the body. */
   async send(request: ApiRequest): Promise<Response> {
     let response: Response;
+    const controller = new AbortController();
+    this.#waiting.add(controller);
     try {
       response = await fetch(`${this.url}${request.path}`, {
         method: request.method,
@@ -72,9 +82,13 @@ export class ApiClient {
         ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
         // A connection that was used before is where a request may be sent twice.
         keepalive: false,
+        signal: controller.signal,
       });
     } catch (cause) {
+      if (controller.signal.aborted) throw stoppedWaiting(request, cause);
       throw this.#lost(request, cause);
+    } finally {
+      this.#waiting.delete(controller);
     }
     if (response.ok) return response;
     throw await this.#failure(response);
@@ -107,6 +121,12 @@ export class ApiClient {
         : {}),
     });
   }
+}
+
+function stoppedWaiting({ path }: ApiRequest, cause: unknown): Failure {
+  const reads = path.endsWith("/query");
+  const message = `No longer waiting for the answer${reads ? "" : "; it may yet be done"}`;
+  return new Failure(reads ? "unavailable" : "uncertain", message, { cause });
 }
 
 /** The client that `--url` and `--token`, or the environment, name. */

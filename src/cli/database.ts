@@ -130,7 +130,9 @@ async function save(response: Response, output: string): Promise<number> {
     return size;
   } catch (cause) {
     await rm(partial, { force: true });
-    throw new Failure("unavailable", `Cannot write ${output}: ${describe(cause)}`, { cause });
+    // What fails here is this machine's file, or else the connection.
+    const kind = "syscall" in Object(cause) ? "invalid" : "unavailable";
+    throw new Failure(kind, `Cannot write ${output}: ${describe(cause)}`, { cause });
   }
 }
 

@@ -66,7 +66,7 @@ async function tryStore(
     }
   } catch (error) {
     if (!isFailure(error)) throw error;
-    return { report: null, finding: { verdict: "wrong", what: describe(error) } };
+    return { report: null, finding: { verdict: "wrong", what: error.message } };
   }
 }
 

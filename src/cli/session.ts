@@ -45,6 +45,11 @@ export class Session {
     return this.#client.url;
   }
 
+  /** The statement under way is waited for no longer. False when there is none. */
+  stopWaiting(): boolean {
+    return this.#client.stopWaiting();
+  }
+
   /** Throws the node's failure if there is no such database. */
   async check(): Promise<void> {
     await this.#client.json<DatabaseInfo>({ method: "GET", path: databasePath(this.database) });

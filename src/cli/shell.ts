@@ -47,6 +47,7 @@ async function prompt(session: Session, around: Surroundings): Promise<number> {
   around.write(`Connected to ${session.database} at ${session.url}. .help says what there is.\n`);
   const reader = new LineReader(session, around, () => {});
   terminal.on("SIGINT", () => {
+    if (session.stopWaiting()) return around.write("^C\n");
     if (!reader.isOpen && terminal.line === "") return terminal.close();
     reader.forget();
     around.write("^C\n");
