@@ -19,6 +19,8 @@ export const FEED_REQUESTS_MAX = 4_096;
 export const FEED_MS = 20;
 /** How often requests are given to the workspace while an epoch is in flight. */
 export const FEED_EVERY_MS = 4;
+/** Answers of a durable epoch that are given without letting others have a turn. */
+export const ANSWERS_A_TURN = 256;
 /** How often pending writes are held against their deadlines. */
 export const DEADLINE_LOOK_MS = 25;
 /** Time for which a batch accepts further requests while it executes. */

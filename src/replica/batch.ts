@@ -10,6 +10,8 @@ export class Batch {
   readonly #database: string;
   readonly #requests = new Map<number, PendingWrite>();
   #answers: readonly Answer[] = [];
+  /** How many of them were given. */
+  #told = 0;
   #bytes = 0;
   /** No request without an answer has an earlier deadline. */
   #soonestMs = Infinity;
@@ -47,9 +49,15 @@ export class Batch {
     return later;
   }
 
-  /** The batch is durable (or proved to have changed nothing) at `epoch`. */
-  answer(epoch: number): void {
-    for (const answer of this.#answers) {
+  /**
+   * The batch is durable (or proved to have changed nothing) at `epoch`: answers at most `count`
+   * more requests. False when none is left.
+   */
+  answer(epoch: number, count = Infinity): boolean {
+    const end = Math.min(this.#answers.length, this.#told + count);
+    while (this.#told < end) {
+      const answer = this.#answers[this.#told++];
+      if (!answer) break;
       const pending = this.#requests.get(answer.id);
       this.#requests.delete(answer.id);
       if (!pending) continue;
@@ -57,9 +65,11 @@ export class Batch {
       else if (answer.kind === "replayed") resolve(pending, { text: answer.answer, epoch });
       else resolve(pending, { text: `{${answer.result},"epoch":${epoch}}`, epoch });
     }
+    if (this.#told < this.#answers.length) return true;
     this.refuse(
       new Failure("uncertain", `A write to ${this.#database} was executed without an answer`),
     );
+    return false;
   }
 
   /** Nothing of the batch is durable, or nobody knows: all get the same failure. */

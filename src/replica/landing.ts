@@ -4,6 +4,7 @@
  * into the image in order, behind the answers.
  */
 import { describe, isFailure } from "../base/failure.ts";
+import { ANSWERS_A_TURN } from "../base/limits.ts";
 import type { Histogram } from "../base/metrics.ts";
 import type { Image } from "../database/image.ts";
 import type { TakenEpoch } from "../database/workspace.ts";
@@ -33,6 +34,7 @@ export class Landing {
   readonly #held = new Set<Batch>();
   #applying: Promise<void> = Promise.resolve();
   #applyingBytes = 0;
+  #answered: Promise<void> = Promise.resolve();
 
   constructor(parts: Parts, options: LandingOptions) {
     this.#parts = parts;
@@ -70,9 +72,8 @@ export class Landing {
       }
       crashPoint("owner.after_append");
       this.#commitSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
-      batch.answer(epoch.number);
       onEpoch(epoch.number, epoch.bytes.byteLength);
-      this.#apply(epoch);
+      this.#answered = this.#answered.then(() => this.#answer(batch, epoch));
     } catch (error) {
       // Closing ends an append without an outcome.
       log.warn("an append was ended without an outcome", {
@@ -86,6 +87,21 @@ export class Landing {
       this.#held.delete(batch);
     }
     return "won";
+  }
+
+  /** Resolves when every request of a durable epoch has its answer. */
+  get answered(): Promise<void> {
+    return this.#answered;
+  }
+
+  /**
+   * Thousands of answers take longer than anything else on the event loop, so the next epoch is
+   * taken and sent first, and others have their turns between a few hundred of them.
+   */
+  async #answer(batch: Batch, epoch: TakenEpoch): Promise<void> {
+    await this.#parts.clock.turn();
+    this.#apply(epoch);
+    while (batch.answer(epoch.number, ANSWERS_A_TURN)) await this.#parts.clock.turn();
   }
 
   /** A batch without a changed page is answered as a linearizable read is (I3). */

@@ -113,6 +113,7 @@ export class Owner {
     const cancel = clock.after(STOP_APPEND_MS, () => this.#options.appender.close(failure));
     await this.#inFlight;
     cancel();
+    await this.#landing.answered;
     this.#close(failure);
     await this.#ended;
     await this.#workspace.close();
