@@ -26,15 +26,25 @@ export class BodyReader {
 
   /** Throws `invalid` (type, encoding, syntax, time) or `too_large`. */
   async json(request: Request): Promise<unknown> {
+    return this.parse(await this.read(request));
+  }
+
+  /** The bytes of a body that says it is JSON. Rejects with `invalid` or `too_large`. */
+  read(request: Request): Promise<Uint8Array> {
     const type = request.headers.get("content-type");
     // A browser sends any other type to us from a foreign page without asking first.
     if (type !== "application/json" && !/^application\/json\s*(;|$)/i.test(type ?? "")) {
-      throw new Failure(
-        "invalid",
-        `Cannot read the body: its content-type is ${type ?? "missing"}; send application/json`,
+      return Promise.reject(
+        new Failure(
+          "invalid",
+          `Cannot read the body: its content-type is ${type ?? "missing"}; send application/json`,
+        ),
       );
     }
-    const bytes = await this.#bytes(request);
+    return this.#bytes(request);
+  }
+
+  parse(bytes: Uint8Array): unknown {
     let text: string;
     try {
       text = decoder.decode(bytes);

@@ -46,37 +46,46 @@ export class SqlHandler {
     this.#bodies = bodies;
   }
 
+  // One asynchronous function a request: each further one would cost what all of its parsing does.
   async answer(route: SqlRoute, request: Request): Promise<Response> {
+    const arrivedMs = this.#parts.clock.monotonicMs();
     try {
-      return route.action === "execute"
-        ? await this.#execute(route.database, request)
-        : await this.#query(route.database, request);
+      if (route.action === "execute") writableDatabase(route.database);
+      else databaseName(route.database);
+      const body = this.#bodies.parse(await this.#bodies.read(request));
+      if (route.action === "query") {
+        return await this.#query(route.database, request, body, arrivedMs);
+      }
+      const answer = await this.#parts.node.databases.execute(
+        route.database,
+        this.#writeOf(request, body, arrivedMs),
+      );
+      return textAnswer(this.#parts, answer.text, answer.epoch);
     } catch (error) {
       return failureAnswer(this.#parts, error, request);
     }
   }
 
-  async #execute(database: string, request: Request): Promise<Response> {
-    const { node, clock, limits } = this.#parts;
-    const arrivedMs = clock.monotonicMs();
-    writableDatabase(database);
-    const body = parseExecute(await this.#bodies.json(request));
+  #writeOf(request: Request, json: unknown, arrivedMs: number): WriteRequest {
+    const body = parseExecute(json);
     const key = idempotencyKey(request.headers.get("idempotency-key"), body.idempotencyKey);
     const write: Writable<WriteRequest> = {
       statements: body.statements,
       subject: ANONYMOUS,
-      deadlineMs: arrivedMs + (body.timeoutMs ?? limits.writeTimeoutMs),
+      deadlineMs: arrivedMs + (body.timeoutMs ?? this.#parts.limits.writeTimeoutMs),
     };
     if (key !== undefined) write.idempotencyKey = key;
-    const answer = await node.databases.execute(database, write);
-    return textAnswer(this.#parts, answer.text, answer.epoch);
+    return write;
   }
 
-  async #query(database: string, request: Request): Promise<Response> {
-    const { node, clock, limits } = this.#parts;
-    const arrivedMs = clock.monotonicMs();
-    databaseName(database);
-    const body = parseQuery(await this.#bodies.json(request));
+  async #query(
+    database: string,
+    request: Request,
+    json: unknown,
+    arrivedMs: number,
+  ): Promise<Response> {
+    const { node, limits } = this.#parts;
+    const body = parseQuery(json);
     const byLine = wantsLines(request.headers.get("accept"));
     const read: Writable<QueryRequest> = {
       sql: body.sql,

@@ -112,7 +112,10 @@ export class Replica {
           return false;
         }
         this.#enter("claim");
-        return await this.#claim(systemClaim);
+        await this.#claim(systemClaim);
+        // Lost meanwhile: this chain goes with `system`.
+        if (systemClaim !== null && systemClaim !== this.#hooks.systemClaim()) await this.giveUp();
+        return this.#owner !== null;
       } finally {
         if (!this.#owner && this.#durable.image) this.#poll.start();
       }
@@ -120,11 +123,11 @@ export class Replica {
   }
 
   /** Resolves when durable. A claim that this causes counts towards the request's deadline. */
-  async execute(request: WriteRequest): Promise<WriteAnswer> {
-    const { clock } = this.#parts;
-    const owner = this.#owner ??
-      await withDeadline(clock, request.deadlineMs, this.#requireOwner(), `write to ${this.name}`);
-    return await owner.submit(request);
+  execute(request: WriteRequest): Promise<WriteAnswer> {
+    if (this.#owner) return this.#owner.submit(request);
+    const what = `write to ${this.name}`;
+    return withDeadline(this.#parts.clock, request.deadlineMs, this.#requireOwner(), what)
+      .then((owner) => owner.submit(request));
   }
 
   /** Resolves with an epoch that was the newest at some moment after this call. */
@@ -193,14 +196,13 @@ export class Replica {
     throw fenced(this.name, this.ownership?.claim.address);
   }
 
-  async #claim(systemClaim: number | null): Promise<boolean> {
+  async #claim(systemClaim: number | null): Promise<void> {
     try {
       const claim = await claimChain(this.#parts, {
         chain: this.chain,
         image: this.#durable.image,
         pageSize: this.pageSize,
         systemClaim,
-        isWanted: () => systemClaim === null || systemClaim === this.#hooks.systemClaim(),
         onRefused: () => void this.#owner?.refused(),
       });
       if (claim.outcome === "won") {
@@ -208,11 +210,10 @@ export class Replica {
         this.#nodeId = claim.nodeId;
         this.#owner = this.#ownerOf(claim.workspace, claim.appender, claim.nodeId);
         this.#enter("won");
-        return true;
+        return;
       }
       this.#enter("lost");
       if (this.#durable.image) await this.#catchUp();
-      return false;
     } catch (error) {
       if (this.#state === "claiming") this.#enter("lost");
       // The scrub before a workspace found a page that is not what was applied.

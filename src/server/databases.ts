@@ -70,7 +70,14 @@ export class NodeDatabases implements Databases {
     return { epoch: await this.#options.catalog.drop(name) };
   }
 
-  async execute(name: string, request: WriteRequest): Promise<TextAnswer> {
+  execute(name: string, request: WriteRequest): Promise<TextAnswer> {
+    const replica = this.#options.catalog.peek(name);
+    // The hot path has no promise of its own.
+    if (replica && name !== SYSTEM_DATABASE) return replica.execute(request);
+    return this.#executeLater(name, request);
+  }
+
+  async #executeLater(name: string, request: WriteRequest): Promise<TextAnswer> {
     const { catalog, clock } = this.#options;
     if (name === SYSTEM_DATABASE && !request.trusted) {
       throw new Failure(
