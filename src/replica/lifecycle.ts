@@ -82,3 +82,27 @@ export function next(state: ReplicaState, event: ReplicaEvent): ReplicaState {
   if (to === null) throw new Error(`assertion failed: a replica that is ${state} met "${event}"`);
   return to;
 }
+
+/** A replica's place in its life. */
+export class Lifecycle {
+  readonly #onChange: (from: ReplicaState, event: ReplicaEvent, to: ReplicaState) => void;
+  #state: ReplicaState = "opening";
+
+  constructor(onChange: (from: ReplicaState, event: ReplicaEvent, to: ReplicaState) => void) {
+    this.#onChange = onChange;
+  }
+
+  get state(): ReplicaState {
+    return this.#state;
+  }
+
+  is(...states: ReplicaState[]): boolean {
+    return states.includes(this.#state);
+  }
+
+  enter(event: ReplicaEvent): void {
+    const from = this.#state;
+    this.#state = next(from, event);
+    this.#onChange(from, event, this.#state);
+  }
+}

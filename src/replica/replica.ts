@@ -6,6 +6,7 @@
 import { withDeadline } from "../base/deadline.ts";
 import { describe, type Failure, isFailure } from "../base/failure.ts";
 import { REOPEN_WORKSPACE_MS } from "../base/limits.ts";
+import { Turns } from "../base/turns.ts";
 import type { Image } from "../database/image.ts";
 import type { WriteRequest } from "../database/statement.ts";
 import type { Workspace } from "../database/workspace.ts";
@@ -16,7 +17,7 @@ import { mayClaim, type Ownership } from "./claims.ts";
 import { Durable } from "./durable.ts";
 import { dropped, fenced, rebuilt, unreadable } from "./failures.ts";
 import type { ReplicaHooks } from "./hooks.ts";
-import { next, type ReplicaEvent, type ReplicaState } from "./lifecycle.ts";
+import { Lifecycle, type ReplicaState } from "./lifecycle.ts";
 import { Owner } from "./owner.ts";
 import type { Parts } from "./parts.ts";
 import { Poll } from "./poll.ts";
@@ -31,15 +32,18 @@ export class Replica {
   readonly #poll: Poll;
   readonly #snapshots: Snapshots;
   readonly #durable: Durable;
-  #state: ReplicaState = "opening";
+  readonly #life: Lifecycle;
   #owner: Owner | null = null;
   #nodeId = 0n;
   /** Changes of role happen one after another. */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   private constructor(parts: Parts, name: string, pageSize: number, hooks: ReplicaHooks) {
     this.#parts = parts;
     this.#hooks = hooks;
+    this.#life = new Lifecycle((from, event, to) =>
+      parts.log.debug("replica", { database: name, from, event, to })
+    );
     this.chain = { store: parts.store, layout: parts.layout, name };
     this.#poll = new Poll(parts, name, () => this.#follow());
     this.#snapshots = new Snapshots(parts, this.chain, (epoch) => hooks.onSnapshot(this, epoch));
@@ -50,7 +54,7 @@ export class Replica {
   static async open(parts: Parts, name: string, hooks: ReplicaHooks): Promise<Replica | null> {
     const replica = new Replica(parts, name, 0, hooks);
     if (!(await replica.#durable.join())) return null;
-    replica.#enter("opened");
+    replica.#life.enter("opened");
     replica.#poll.start();
     return replica;
   }
@@ -63,7 +67,7 @@ export class Replica {
     hooks: ReplicaHooks,
   ): Promise<Replica | null> {
     const replica = new Replica(parts, name, pageSize, hooks);
-    replica.#enter("opened");
+    replica.#life.enter("opened");
     return (await replica.claim(hooks.systemClaim())) ? replica : null;
   }
 
@@ -71,7 +75,7 @@ export class Replica {
     return this.chain.name;
   }
   get state(): ReplicaState {
-    return this.#state;
+    return this.#life.state;
   }
   get pageSize(): number {
     return this.#durable.pageSize;
@@ -93,25 +97,25 @@ export class Replica {
 
   /** Throws `unavailable` while there is none, `corrupt` when the chain cannot be read. */
   get image(): Image {
-    const isUsable = !["rebuilding", "corrupt", "closed"].includes(this.#state);
+    const isUsable = !this.#life.is("rebuilding", "corrupt", "closed");
     if (this.#durable.image && isUsable) return this.#durable.image;
-    throw unreadable(this.name, this.#state);
+    throw unreadable(this.name, this.state);
   }
 
   /** Takes the chain. True when this node owns it afterwards. Rejects when it cannot be tried. */
   claim(systemClaim: number | null): Promise<boolean> {
-    return this.#alone(async () => {
+    return this.#turns.take(async () => {
       if (this.#owner) return true;
-      if (this.#state === "closed") throw fenced(this.name);
+      if (this.state === "closed") throw fenced(this.name);
       this.#poll.stop();
       try {
-        if (this.#state === "rebuilding") await this.#rebuild();
+        if (this.state === "rebuilding") await this.#rebuild();
         if (this.#durable.image) await this.#catchUp();
         if (!mayClaim(this.name, systemClaim, this.ownership)) {
           this.#hooks.onFenced(this);
           return false;
         }
-        this.#enter("claim");
+        this.#life.enter("claim");
         await this.#claim(systemClaim);
         // Lost meanwhile: this chain goes with `system`.
         if (systemClaim !== null && systemClaim !== this.#hooks.systemClaim()) await this.giveUp();
@@ -166,32 +170,28 @@ export class Replica {
     return this.#snapshots.now(this.image, this.#durable.lastKind);
   }
 
+  /** Compares some more pages of the image with their hashes; a wrong one means a new image (I6). */
+  async scrub(): Promise<void> {
+    const image = this.state === "closed" ? null : this.#durable.image;
+    await image?.scrubSlice().catch((error) => {
+      if (isFailure(error, "corrupt") && image === this.#durable.image) this.#onMismatch(error);
+    });
+  }
+
   async close(failure: Failure): Promise<void> {
-    if (this.#state === "closed") return;
+    if (this.state === "closed") return;
     this.#poll.stop();
     this.#snapshots.close();
-    this.#enter("close");
+    this.#life.enter("close");
     await this.#owner?.stop(failure);
     this.#owner = null;
     await this.#durable.replace(null);
   }
 
-  #enter(event: ReplicaEvent): void {
-    const from = this.#state;
-    this.#state = next(from, event);
-    this.#parts.log.debug("replica", { database: this.name, from, event, to: this.#state });
-  }
-
-  #alone<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(work);
-    this.#turn = result.catch(() => {});
-    return result;
-  }
-
   async #requireOwner(): Promise<Owner> {
     if (this.dropped) throw dropped(this.name);
     const systemClaim = this.#hooks.systemClaim();
-    if (systemClaim !== null && this.#state !== "closed") await this.claim(systemClaim);
+    if (systemClaim !== null && this.state !== "closed") await this.claim(systemClaim);
     if (this.#owner) return this.#owner;
     throw fenced(this.name, this.ownership?.claim.address);
   }
@@ -209,15 +209,15 @@ export class Replica {
         await this.#durable.claimed(claim.epoch);
         this.#nodeId = claim.nodeId;
         this.#owner = this.#ownerOf(claim.workspace, claim.appender, claim.nodeId);
-        this.#enter("won");
+        this.#life.enter("won");
         return;
       }
-      this.#enter("lost");
+      this.#life.enter("lost");
       if (this.#durable.image) await this.#catchUp();
     } catch (error) {
-      if (this.#state === "claiming") this.#enter("lost");
+      if (this.state === "claiming") this.#life.enter("lost");
       // The scrub before a workspace found a page that is not what was applied.
-      if (isFailure(error, "corrupt") && this.#state === "following") this.#onMismatch(error);
+      if (isFailure(error, "corrupt") && this.state === "following") this.#onMismatch(error);
       throw error;
     }
   }
@@ -244,37 +244,36 @@ export class Replica {
   #onFenced(): void {
     if (!this.#owner) return;
     this.#owner = null;
-    this.#enter("refused");
-    this.#enter("released");
+    this.#life.enter("refused");
+    this.#life.enter("released");
     this.#poll.start();
     this.#hooks.onFenced(this);
   }
 
   /** The image does not fit what is durable: never served again, a new one is read (I6, I9). */
   #onMismatch(cause: unknown): void {
-    if (["closed", "rebuilding", "corrupt"].includes(this.#state)) return;
+    if (this.#life.is("closed", "rebuilding", "corrupt")) return;
     this.#parts.log.error("the image does not fit the chain and is rebuilt", {
       database: this.name,
       cause: describe(cause),
     });
-    const owner = this.#owner;
-    if (owner) {
+    if (this.#owner) {
+      void this.#owner.stop(rebuilt(this.name, cause));
       this.#owner = null;
-      this.#enter("mismatch");
-      this.#enter("released");
-      void owner.stop(rebuilt(this.name, cause));
+      this.#life.enter("mismatch");
+      this.#life.enter("released");
     }
-    this.#enter("mismatch");
+    this.#life.enter("mismatch");
     this.#poll.start();
   }
 
   async #follow(): Promise<boolean> {
-    return await this.#alone(async () => {
-      if (this.#state === "rebuilding") await this.#rebuild();
+    return await this.#turns.take(async () => {
+      if (this.state === "rebuilding") await this.#rebuild();
       // Whoever leads owns all chains, claimed or not: nobody else writes what is to be followed.
       const isLeader = this.#hooks.systemClaim() !== null &&
         this.ownership?.claim.node === this.#parts.node.id;
-      return this.#state === "following" && !isLeader && await this.#catchUp();
+      return this.state === "following" && !isLeader && await this.#catchUp();
     });
   }
 
@@ -292,9 +291,9 @@ export class Replica {
   async #rebuild(): Promise<void> {
     try {
       await this.#durable.rejoin();
-      this.#enter("rebuilt");
+      this.#life.enter("rebuilt");
     } catch (error) {
-      if (isFailure(error, "corrupt")) this.#enter("damaged");
+      if (isFailure(error, "corrupt")) this.#life.enter("damaged");
       throw error;
     }
   }

@@ -21,11 +21,14 @@ export interface MaintenanceOptions {
 
 const FORGET_EVERY_MS = 3600 * 1000;
 const REFRESH_EVERY_MS = 5_000;
+/** One slice of one image: some 20 MB, so a few GB are looked at each day even among a hundred. */
+const SCRUB_EVERY_MS = 10_000;
 
 export class Maintenance {
   readonly #options: MaintenanceOptions;
   readonly #cancels = new Set<() => void>();
   #open = true;
+  #scrubs = 0;
 
   constructor(options: MaintenanceOptions) {
     this.#options = options;
@@ -35,6 +38,7 @@ export class Maintenance {
     const { recordEveryMs } = this.#options;
     this.#every(recordEveryMs, "write the broker file", () => this.record());
     this.#every(FORGET_EVERY_MS, "forget old answers", () => this.#forgetAnswers());
+    this.#every(SCRUB_EVERY_MS, "scrub an image", () => this.#scrub());
     this.#every(REFRESH_EVERY_MS, "read the catalog", () => this.#refresh());
   }
 
@@ -52,6 +56,11 @@ export class Maintenance {
       if (isFailure(error, "conflict")) onReplaced(error);
       else throw error;
     }
+  }
+
+  async #scrub(): Promise<void> {
+    const replicas = this.#options.catalog.replicas();
+    await replicas[this.#scrubs++ % replicas.length]?.scrub();
   }
 
   /** A follower of `system` learns of new and dropped databases from its image. */
