@@ -121,7 +121,7 @@ class LocalChild implements Child {
 
   kill(): void {
     if (!this.#isAlive) return;
-    this.drop();
+    this.#end();
     this.#options.clock.after(this.#latency(), () => {
       this.#onGone();
       this.#gone();
@@ -129,12 +129,19 @@ class LocalChild implements Child {
     });
   }
 
-  /** Ends without a word. Its files come to lie where the next child looks for them. */
+  /** Ends with its parent: nobody hears of it. */
   drop(): void {
+    this.#end();
+    this.#gone();
+  }
+
+  /** Its files come to lie where the next child looks for them. */
+  #end(): void {
     this.#isAlive = false;
     this.#hear = null;
     if (!this.#files) return;
     const { path, own } = this.#files;
+    this.#files = null;
     for (const suffix of SUFFIXES) {
       if (existsSync(own + suffix)) copyFileSync(own + suffix, path + suffix);
       rmSync(own + suffix, { force: true });

@@ -57,7 +57,8 @@ export class SimulatedProcess {
   readonly catalog: Catalog;
   readonly databases: NodeDatabases;
   readonly #options: ProcessOptions;
-  readonly #images = new Set<Image>();
+  /** Images and workspaces, whose files are closed when the process ends. */
+  readonly #open = new Set<Pick<Image, "close">>();
   #files = 0;
   /** Epoch of its claim in `system` while it leads. */
   #claim: number | null = null;
@@ -133,8 +134,8 @@ export class SimulatedProcess {
   crash(): void {
     this.clock.stop();
     this.children.drop();
-    for (const image of this.#images) void image.close().catch(() => {});
-    this.#images.clear();
+    for (const open of this.#open) void open.close().catch(() => {});
+    this.#open.clear();
   }
 
   /** It ends in order, as on SIGTERM. */
@@ -193,8 +194,8 @@ export class SimulatedProcess {
         return this.#watched(await createImage({ path, pageSize, ...imageParts }));
       },
       createFile: (path, pageSize) => createImage({ path, pageSize, ...imageParts }),
-      openWorkspace: (database, image, pageSize) =>
-        openWorkspace({
+      openWorkspace: async (database, image, pageSize) => {
+        const workspace = await openWorkspace({
           directory: temporaryPath(`workspace-${database}`),
           image,
           pageSize,
@@ -202,11 +203,14 @@ export class SimulatedProcess {
           clock,
           log,
           name: database,
-        }),
+        });
+        this.#open.add(workspace);
+        return workspace;
+      },
       encodeSnapshot: (source, header) =>
         encodeFile(children, { source, target: temporaryPath("snapshot-object"), header }),
       forgetImage: async (image) => {
-        this.#images.delete(image);
+        this.#open.delete(image);
         await readers.forget();
       },
       temporaryPath,
@@ -233,7 +237,7 @@ export class SimulatedProcess {
       write: (pages, commit) => builder.write(pages, commit),
       finish: async (head) => {
         const image = await builder.finish(head);
-        this.#images.add(image);
+        this.#open.add(image);
         return image;
       },
       finishFile: (head) => builder.finishFile(head),
