@@ -20,8 +20,6 @@ export interface ClaimOptions {
   readonly pageSize: number;
   /** Epoch of our claim in `system`, or null when this is that claim. */
   readonly systemClaim: number | null;
-  /** False when `system` was lost meanwhile: then this chain is given up with it. */
-  isWanted(): boolean;
   onRefused(): void;
 }
 
@@ -50,8 +48,7 @@ export async function claimChain(parts: Parts, options: ClaimOptions): Promise<C
     parts.crashPoint("claim.before_append");
     const result = await appender.append(tipOf(epoch), epoch.bytes);
     parts.crashPoint("claim.after_append");
-    const owns = result.outcome === "won" && !(await hasEpochAfter(chain, number));
-    if (owns && options.isWanted()) {
+    if (result.outcome === "won" && !(await hasEpochAfter(chain, number))) {
       return { outcome: "won", workspace, appender, nodeId, epoch };
     }
     await workspace.close();
