@@ -7,7 +7,7 @@ import { pageHash } from "../../src/epoch/checksum.ts";
 import { EpochDecoder } from "../../src/epoch/decode.ts";
 import type { EpochHeader } from "../../src/epoch/epoch.ts";
 import { decodeHeader } from "../../src/epoch/header.ts";
-import { objectKey, type ObjectName, SNAPSHOT_LEVEL } from "../../src/epoch/key.ts";
+import { type ObjectName, SNAPSHOT_LEVEL } from "../../src/epoch/key.ts";
 import { type Listed, planRestore } from "../../src/epoch/plan.ts";
 import type { Violated } from "./simulated-bucket.ts";
 
@@ -115,25 +115,15 @@ export class SimulatedChain {
     this.#violated("I10", `${this.name} cannot be restored: epoch ${plan.missing} is gone`);
   }
 
-  has(level: number, min: number, max: number): boolean {
-    return this.#objects.has(keyOf({ level, min, max }));
-  }
-
-  /** True when `epoch` can be restored from what is there. */
-  canRestore(epoch: number): boolean {
-    return planRestore([...this.#objects.values()], epoch).kind === "complete";
-  }
-
   /** The database after an epoch, as SQLite reads it; the caller closes it. */
   open(epoch: number): Database {
-    const pages = this.#pages[epoch - 1];
-    if (!pages) throw new Error(`there is no epoch ${epoch} of ${this.name}`);
-    return Database.deserialize(Buffer.concat(pages));
+    return Database.deserialize(this.bytes(epoch));
   }
 
-  /** Bytes of a chain's object, as they were first created. */
-  key(epoch: number): string {
-    return objectKey("s3", this.name, 0, epoch, epoch);
+  bytes(epoch: number): Buffer {
+    const pages = this.#pages[epoch - 1];
+    if (!pages) throw new Error(`there is no epoch ${epoch} of ${this.name}`);
+    return Buffer.concat(pages);
   }
 
   /** Only whoever claimed last appends: two owners would show here. */

@@ -4,6 +4,7 @@
  * tell them is another story, and claiming must be safe at any time.
  */
 import { join } from "node:path";
+import { isFailure } from "../../src/base/failure.ts";
 import type { Random } from "../../src/base/random.ts";
 import { pruneBelow } from "../../src/replica/prune.ts";
 import type { Replica } from "../../src/replica/replica.ts";
@@ -21,6 +22,7 @@ export interface NodesOptions extends
   readonly count: number;
   readonly retentionMs: number;
   trace(what: string): void;
+  violated(invariant: string, what: string): void;
 }
 
 interface Machine {
@@ -146,7 +148,7 @@ export class Nodes {
     });
     const attempt = () => {
       process.start().catch((error) => {
-        this.#options.trace(`${name} cannot start: ${error.kind ?? error}`);
+        this.#failed(`${name} cannot start`, error);
         process.clock.after(1_000, attempt);
       });
     };
@@ -181,7 +183,10 @@ export class Nodes {
       machine.isClaiming = false;
       this.#options.trace(`${process.name} claimed: ${what}`);
     };
-    process.lead().then(done, (error) => done(error.kind ?? error));
+    process.lead().then(done, (error) => {
+      this.#failed(`${process.name} cannot claim`, error);
+      done("failed");
+    });
   }
 
   #prune(machine: Machine): void {
@@ -203,7 +208,7 @@ export class Nodes {
         if (count > 0) this.#options.trace(`${process.name} pruned ${count} of ${replica.name}`);
       }
     };
-    prune().catch((error) => this.#options.trace(`cannot prune: ${error.kind ?? error}`))
+    prune().catch((error) => this.#failed(`${process.name} cannot prune`, error))
       .finally(() => {
         if (!process.clock.isStopped) machine.isPruning = false;
       });
@@ -259,8 +264,15 @@ export class Nodes {
     if (!replica) return;
     this.#options.trace(`${process.name} snapshots ${replica.name}`);
     replica.snapshotNow().catch((error) => {
-      this.#options.trace(`${process.name} cannot: ${error.kind ?? error}`);
+      this.#failed(`${process.name} cannot write a snapshot`, error);
     });
+  }
+
+  /** What a failure says may happen; anything else is a bug. */
+  #failed(what: string, error: unknown): void {
+    if (isFailure(error)) return this.#options.trace(`${what}: ${error.kind}`);
+    const stack = error instanceof Error ? error.stack : error;
+    this.#options.violated("bug", `${what}: ${stack}`);
   }
 
   #each(machine: Machine, fromMs: number, toMs: number, work: () => unknown): void {
@@ -268,7 +280,7 @@ export class Nodes {
       const clock = machine.process?.clock;
       if (clock && !clock.isPaused) {
         const result = work();
-        if (result instanceof Promise) result.catch(() => {});
+        if (result instanceof Promise) result.catch((error) => this.#failed("cannot", error));
       }
       this.#each(machine, fromMs, toMs, work);
     });

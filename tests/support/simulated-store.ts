@@ -31,6 +31,8 @@ export interface SimulatedStoreParts {
   fate(operation: Operation, key: string, sender: string): Fate;
   /** Keys of one page of a list. */
   pageKeys(): number;
+  /** What is read in place of an object's bytes. */
+  onRead(key: string, bytes: Uint8Array, sender: string): Uint8Array;
   /** Called for each request as it is sent, and for each answer as it is heard. */
   onSent(request: SentRequest): void;
   onHeard(request: SentRequest, outcome: unknown): void;
@@ -56,7 +58,10 @@ export class SimulatedStore implements Store {
 
   get(key: string, options?: RequestOptions): Promise<StoredObject | null> {
     const { bucket } = this.#parts;
-    return this.#send(request("get", key), options, () => bucket.memory.get(key));
+    return this.#send(request("get", key), options, async () => {
+      const found = await bucket.memory.get(key);
+      return found && { ...found, bytes: this.#parts.onRead(key, found.bytes, this.#parts.sender) };
+    });
   }
 
   getRange(

@@ -4,7 +4,7 @@
  * weather clears, somebody leads, and everybody must agree.
  */
 import { Database } from "bun:sqlite";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLog, type Log } from "../../src/base/log.ts";
@@ -14,6 +14,7 @@ import type { Replica } from "../../src/replica/replica.ts";
 import { Bucket } from "./simulated-bucket.ts";
 import { Clients } from "./simulated-clients.ts";
 import { SimulatedClock, Timeline, WORLD_BEGAN_MS } from "./simulated-clock.ts";
+import { Damages } from "./simulated-damage.ts";
 import { History } from "./simulated-history.ts";
 import { Nodes } from "./simulated-nodes.ts";
 import type { SimulatedProcess } from "./simulated-process.ts";
@@ -58,6 +59,7 @@ export class World {
   readonly random: Random;
   readonly bucket: Bucket;
   readonly weather: Weather;
+  readonly damages: Damages;
   readonly history = new History();
   readonly violations: string[] = [];
   readonly nodes: Nodes;
@@ -83,6 +85,7 @@ export class World {
       latencyMsMax: [10, 60, 300][random.below(3)] ?? 60,
       lateMsMax: 60_000,
     });
+    this.damages = new Damages(random, isCalm || random.below(3) > 0 ? 0 : 4);
     this.#writes = new WritesInFlight(violated);
     const pageKeys = [2, 7, 100, 1_000][random.below(4)] ?? 1_000;
     this.nodes = new Nodes({
@@ -97,11 +100,13 @@ export class World {
       log: this.#log(),
       pageKeys: () => pageKeys,
       fate: (operation, _, sender) => this.weather.fate(operation, sender),
+      onRead: (key, bytes, sender) => this.damages.read(sender, key, bytes, this.nowMs),
       onSent: (request) => this.#sent(request),
       onHeard: (request, outcome) => this.#heard(request, outcome),
       onEvent: (process) => this.#touched = process,
       crashesAt: () => !isCalm && random.below(400) === 0,
       trace,
+      violated,
     }, isCalm ? null : { everyMs: 3_000 + random.below(15_000) });
     this.clients = new Clients({
       timeline,
@@ -171,6 +176,7 @@ export class World {
   calmDown(): void {
     this.clients.stop();
     this.weather.options = { faultsPerMille: 0, latencyMsMax: 20, lateMsMax: 0 };
+    this.damages.perMille = 0;
     this.nodes.calm();
     this.pass(CALM_MS);
     if (this.violations.length > 0) return;
@@ -222,7 +228,7 @@ export class World {
       events: this.timeline.events,
       epochs: sum((chain) => chain.tip),
       claims: sum((chain) => chain.claims.length),
-      faults: this.weather.faultsTotal,
+      faults: this.weather.faultsTotal + this.damages.count,
       crashes: this.nodes.crashes,
       pauses: this.nodes.pauses,
       pruned: this.nodes.pruned,
@@ -247,6 +253,7 @@ export class World {
   #sent(request: SentRequest): void {
     this.trace(`${request.sender} sends ${request.operation} ${request.key}`);
     this.#writes.sent(request);
+    if (request.operation === "create") this.damages.wrote(request.sender, request.key);
   }
 
   #heard(request: SentRequest, outcome: unknown): void {
@@ -299,16 +306,24 @@ export class World {
             `${process.name} is at ${epoch} of ${name} (${replica.state}), the chain at ${chain.tip}`,
           );
         }
-        let isScrubbed = false;
-        const scrub = async () => {
-          while (!(await replica.image.scrubSlice()).done);
-          isScrubbed = true;
-        };
-        scrub().catch((error) => this.violated("I6", String(error)));
-        this.pass(10);
-        if (!isScrubbed) this.violated("I6", `${process.name} cannot scrub ${name}`);
+        this.#checkBytes(process, replica);
       }
     }
+  }
+
+  /** Every byte of an image is what the chain makes it. */
+  #checkBytes(process: SimulatedProcess, replica: Replica): void {
+    const path = process.parts.temporaryPath("copy");
+    let isCopied = false;
+    replica.image.copy(path).then(
+      () => isCopied = true,
+      (error) => this.violated("I6", `${process.name} cannot copy ${replica.name}: ${error}`),
+    );
+    this.pass(1_000);
+    if (!isCopied) return this.violated("I6", `${process.name} does not copy ${replica.name}`);
+    const chain = this.bucket.chain(replica.name);
+    if (Buffer.compare(readFileSync(path), chain.bytes(chain.tip)) === 0) return;
+    this.violated("I6", `${process.name} has another ${replica.name} than the chain`);
   }
 
   #checkIntegrity(name: string, database: Database): void {

@@ -1,0 +1,187 @@
+/**
+ * Small changes to the product, each of which breaks one rule of the protocol. They are made to the
+ * source as it is loaded, so that nothing in the product has to know of them; a variant whose text
+ * is no longer found fails, and has to be thought about again.
+ */
+import type { BunPlugin } from "bun";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+const root = join(import.meta.dirname, "../..");
+
+interface Change {
+  readonly file: string;
+  readonly find: string;
+  readonly put: string;
+}
+
+export class Variant {
+  readonly name: string;
+  /** The invariants that it breaks. */
+  readonly breaks: string;
+  /** It must be caught within so many. */
+  readonly seedsMax: number;
+  readonly changes: readonly Change[];
+
+  constructor(name: string, breaks: string, seedsMax: number, changes: readonly Change[]) {
+    this.name = name;
+    this.breaks = breaks;
+    this.seedsMax = seedsMax;
+    this.changes = changes;
+  }
+
+  /** The changed text of a file of the product. */
+  text(file: string): string {
+    let text = readFileSync(join(root, file), "utf8");
+    for (const change of this.changes) {
+      if (change.file !== file) continue;
+      const parts = text.split(change.find);
+      if (parts.length !== 2) {
+        throw new Error(
+          `variant "${this.name}": ${file} holds ${JSON.stringify(change.find)} ` +
+            `${parts.length - 1} times, not once`,
+        );
+      }
+      text = parts.join(change.put);
+    }
+    return text;
+  }
+
+  plugin(): BunPlugin {
+    const files = new Set(this.changes.map(({ file }) => file));
+    return {
+      name: "variant",
+      setup: (build) => {
+        for (const file of files) {
+          const path = join(root, file);
+          const filter = new RegExp(`^${path.replaceAll(/[.\\/]/g, "\\$&")}$`);
+          build.onLoad({ filter }, () => ({ contents: this.text(file), loader: "ts" }));
+        }
+      },
+    };
+  }
+}
+
+/** An epoch counts as applied, but its pages are not written. */
+const SKIP: Change = {
+  file: "src/database/image-file.ts",
+  find: "  reached(epoch: number, deadlineMs: number): Promise<void> {",
+  put: "  skip(epoch) {\n    this.#head = headAfter(epoch, 0);\n  }\n\n" +
+    "  reached(epoch: number, deadlineMs: number): Promise<void> {",
+};
+
+export const VARIANTS: readonly Variant[] = [
+  new Variant("no check after the claim", "I5", 60, [{
+    file: "src/replica/claim.ts",
+    find: `result.outcome === "won" && !(await hasEpochAfter(chain, number))`,
+    put: `result.outcome === "won"`,
+  }]),
+  new Variant("answer before the PUT", "I3", 10, [{
+    file: "src/replica/landing.ts",
+    find: "      const result = await appender.append(",
+    put: "      batch.answer(epoch.number);\n      const result = await appender.append(",
+  }]),
+  new Variant("zero-change batch answered at once", "I3", 60, [{
+    file: "src/replica/landing.ts",
+    find: "batch.answer(await appender.prove())",
+    put: "batch.answer(appender.tip.epoch)",
+  }]),
+  new Variant("412 taken as lost", "I7", 20, [{
+    file: "src/store/settle.ts",
+    find: `    if (last === "created" || last === "equal") return`,
+    put: `    if (last === "exists") return creation.settled("lost", false);\n` +
+      `    if (last === "created" || last === "equal") return`,
+  }, {
+    file: "src/store/settle.ts",
+    find: `  if (last === "created") return creation.settled("won", true);`,
+    put: `  if (last === "created") return creation.settled("won", true);\n` +
+      `  if (last === "exists") return creation.settled("lost", false);`,
+  }]),
+  new Variant("unknown taken as won", "I7", 20, [{
+    file: "src/store/settle.ts",
+    find: `  if (last === "created") return creation.settled("won", true);`,
+    put: `  if (last === "created" || last === "unknown") return creation.settled("won", true);`,
+  }]),
+  new Variant("retry with other bytes", "I2", 20, [{
+    file: "src/store/settle.ts",
+    find: "return await this.#store.create(this.#key, this.#body, options);",
+    put: "const body = this.#everUnknown && this.#body instanceof Uint8Array\n" +
+      "        ? this.#body.map((byte, at) => at === 39 ? byte + 1 : byte)\n" +
+      "        : this.#body;\n" +
+      "      return await this.#store.create(this.#key, body, options);",
+  }]),
+  new Variant("claims pruned", "I4", 20, [{
+    file: "src/replica/prune.ts",
+    find: `kind === "data" || kind === "resignation"`,
+    put: `kind !== "tombstone"`,
+  }]),
+  new Variant("claims forgotten by a rollback", "I14", 40, [{
+    file: "src/database/rewrite.ts",
+    find: "keepRequests ? [CLAIMS_TABLE, REQUESTS_TABLE] : [CLAIMS_TABLE]",
+    put: "keepRequests ? [REQUESTS_TABLE] : []",
+  }]),
+  new Variant("a re-created database starts its chain again", "I4", 60, [{
+    file: "src/replica/prune.ts",
+    find: `kind === "data" || kind === "resignation"`,
+    put: "true",
+  }, {
+    file: "src/server/catalog.ts",
+    find: "await pruneBelow(replica.chain, snapshot);",
+    put: "await pruneBelow(replica.chain, snapshot + 1);\n" +
+      "      await parts.store.remove([\n" +
+      "        `databases/${name}/0009/0000000000000001-` +\n" +
+      "          `${epoch.toString(16).padStart(16, '0')}.ltx`,\n" +
+      "      ]);",
+  }]),
+  new Variant("fenced owner keeps its workspace", "I8", 40, [{
+    file: "src/replica/owner.ts",
+    find: "    this.#options.onFenced();\n    await this.#workspace.close();",
+    put: "    (this.#parts as any).kept ??= new Map();\n" +
+      "    (this.#parts as any).kept.set(this.#options.chain.name, this.#workspace);\n" +
+      "    this.#options.onFenced();",
+  }, {
+    file: "src/replica/claim.ts",
+    find: "await parts.openWorkspace(chain.name, image, options.pageSize);",
+    put: "(parts as any).kept?.get(chain.name) ??\n" +
+      "    await parts.openWorkspace(chain.name, image, options.pageSize);",
+  }]),
+  new Variant("loser skips the winner's epoch", "I9", 60, [{
+    file: "src/replica/replica.ts",
+    find: `      if (this.#durable.image) await this.#catchUp();\n    } catch`,
+    put: `      if (this.#durable.image) await this.#durable.skipNext();\n    } catch`,
+  }, {
+    file: "src/replica/durable.ts",
+    find: "  /** The same for a chain that was there before. */",
+    put: "  async skipNext() {\n" +
+      "    const image = this.image as any;\n" +
+      "    const { epochKey } = await import('./chain.ts');\n" +
+      "    const won = await this.#chain.store.get(epochKey(this.#chain, image.head.epoch + 1));\n" +
+      "    if (won) image.skip(await decodeSliced(won.bytes, 'it', this.#parts.clock));\n" +
+      "  }\n",
+  }, SKIP]),
+  new Variant("follower skips an epoch", "I9", 20, [{
+    file: "src/replica/follow.ts",
+    find: "    await image.apply(epoch);",
+    put: "    if (head.epoch % 7 === 3) (image as any).skip(epoch);\n" +
+      "    else await image.apply(epoch);",
+  }, SKIP]),
+  new Variant("link not compared", "I9", 60, [{
+    file: "src/replica/follow.ts",
+    find: "if (epoch.header.link !== head.fileChecksum) {",
+    put: "if (Math.PI === 3) {",
+  }, {
+    file: "src/database/image-apply.ts",
+    find: "if (level === 0 && header.link !== head.fileChecksum) {",
+    put: "if (Math.PI === 3) {",
+  }]),
+  new Variant("a claim on a pruned part is applied", "I9", 60, [{
+    file: "src/replica/follow.ts",
+    find: "const above = snapshots.find(({ max }) => max > claim);",
+    put: "const above = snapshots.find(({ max }) => max > claim + 1e9);",
+  }]),
+  new Variant("linearizable read proved by an append sent before it arrived", "section 5", 200, [{
+    file: "src/replica/appender.ts",
+    find: "    this.#waiting.push(waiter);\n    this.#head();",
+    put: "    (this.#inFlight ? this.#covered : this.#waiting).push(waiter);\n    this.#head();",
+  }]),
+];
