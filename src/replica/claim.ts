@@ -20,6 +20,8 @@ export interface ClaimOptions {
   readonly pageSize: number;
   /** Epoch of our claim in `system`, or null when this is that claim. */
   readonly systemClaim: number | null;
+  /** Takes the claim into the image, once nothing lies after it. False when nobody wants it now. */
+  accept(claim: TakenEpoch): Promise<boolean>;
   onRefused(): void;
 }
 
@@ -30,7 +32,6 @@ export type ClaimResult =
     readonly workspace: Workspace;
     readonly appender: Appender;
     readonly nodeId: bigint;
-    readonly epoch: TakenEpoch;
   };
 
 const NOTHING: Tip = { epoch: 0, fileChecksum: 0n, databaseChecksum: 0n, timestampMs: 0 };
@@ -48,8 +49,9 @@ export async function claimChain(parts: Parts, options: ClaimOptions): Promise<C
     parts.crashPoint("claim.before_append");
     const result = await appender.append(tipOf(epoch), epoch.bytes);
     parts.crashPoint("claim.after_append");
-    if (result.outcome === "won" && !(await hasEpochAfter(chain, number))) {
-      return { outcome: "won", workspace, appender, nodeId, epoch };
+    const isOurs = result.outcome === "won" && !(await hasEpochAfter(chain, number));
+    if (isOurs && await options.accept(epoch)) {
+      return { outcome: "won", workspace, appender, nodeId };
     }
     await workspace.close();
     return { outcome: "lost" };

@@ -72,19 +72,25 @@ export class Durable {
   async catchUp(image: Image): Promise<boolean> {
     const since = this.#looked;
     const looking = this.#moment();
-    const followed = await catchUp(this.#parts, this.#chain, image);
+    let applied = 0;
+    try {
+      await catchUp(this.#parts, this.#chain, image, (kind, bytes) => {
+        applied++;
+        this.tip = image.head.epoch;
+        this.lastKind = kind;
+        this.#snapshots.count(bytes, null, kind);
+      });
+    } finally {
+      // Also what was applied before the store failed counts.
+      if (applied > 0) this.ownership = await readOwnership(image);
+    }
     // While this node slept, or the store did not answer, what comes next may have been pruned.
     const now = this.#moment();
     const wasAway = now.monotonicMs - since.monotonicMs > AWAY_MS ||
       now.wallMs - since.wallMs > AWAY_MS;
     if (wasAway) await checkNextNotPruned(this.#chain, image);
     this.#looked = looking;
-    this.tip = image.head.epoch;
-    if (!followed.lastKind) return false;
-    this.lastKind = followed.lastKind;
-    this.ownership = await readOwnership(image);
-    this.#snapshots.count(followed.bytes, null, followed.lastKind);
-    return true;
+    return applied > 0;
   }
 
   /** Both clocks: the one steps, the other stands still while a machine is suspended. */
@@ -113,6 +119,13 @@ export class Durable {
     this.tip = epoch;
     this.lastKind = kind;
     if (this.image) this.#snapshots.count(bytes, this.image, kind);
+  }
+
+  /** An epoch of ours replaced the whole content, and is in a new image. */
+  async rewritten(image: Image, bytes: number, kind: EpochKind): Promise<void> {
+    const replaced = this.replace(image);
+    this.appended(image.head.epoch, bytes, kind);
+    await replaced;
   }
 
   /** A new image instead of the old one, whose readers and connections are ended. */

@@ -31,6 +31,13 @@ export function endedInDoubt(database: string, epoch: number, cause: unknown): F
   );
 }
 
+/** The epoch is durable, but this node has no image of it: it reads one from the store. */
+export function notServed(database: string, epoch: number, cause: unknown): Failure {
+  return new Failure("uncertain", `Cannot serve epoch ${epoch} of ${database}, which was kept`, {
+    cause,
+  });
+}
+
 export function unproved(database: string, cause: unknown): Failure {
   return new Failure(
     "uncertain",

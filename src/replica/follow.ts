@@ -11,26 +11,24 @@ import { decodeSliced } from "./fetch.ts";
 import { hex } from "./join.ts";
 import type { Parts } from "./parts.ts";
 
-export interface Followed {
-  /** Epochs applied, and bytes of their objects. */
-  readonly epochs: number;
-  readonly bytes: number;
-  readonly lastKind: EpochKind | null;
-}
+/** Called for each epoch in the image: what it is for, and bytes of its object. */
+export type OnApplied = (kind: EpochKind, bytes: number) => void;
 
 /**
  * Applies everything that the store holds after the image's head. Rejects with `corrupt` when an
  * object does not follow from the image; the image is then rebuilt.
  */
-export async function catchUp(parts: Parts, chain: Chain, image: Image): Promise<Followed> {
-  let epochs = 0;
-  let bytes = 0;
-  let lastKind: EpochKind | null = null;
+export async function catchUp(
+  parts: Parts,
+  chain: Chain,
+  image: Image,
+  onApplied: OnApplied,
+): Promise<void> {
   while (true) {
     const head = image.head;
     const key = epochKey(chain, head.epoch + 1);
     const stored = await chain.store.get(key);
-    if (stored === null) return { epochs, bytes, lastKind };
+    if (stored === null) return;
     const epoch = await decodeSliced(stored.bytes, key, parts.clock);
     if (epoch.header.minEpoch !== head.epoch + 1 || epoch.header.maxEpoch !== head.epoch + 1) {
       throw new Failure(
@@ -47,9 +45,7 @@ export async function catchUp(parts: Parts, chain: Chain, image: Image): Promise
     }
     if (epoch.header.kind === "claim") await checkNotPruned(chain, head.epoch + 1);
     await image.apply(epoch);
-    epochs++;
-    bytes += stored.bytes.byteLength;
-    lastKind = epoch.header.kind;
+    onApplied(epoch.header.kind, stored.bytes.byteLength);
   }
 }
 

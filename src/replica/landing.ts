@@ -127,7 +127,10 @@ export class Landing {
     const to = image();
     // It is being read anew, with this epoch in it.
     if (!to) return;
-    const failed = (error: unknown) => onMismatch(error, to);
+    const failed = (error: unknown) => {
+      // A node that lost the chain meanwhile has read the epoch from the store.
+      if (to.head.epoch < epoch.number) onMismatch(error, to);
+    };
     this.#applyingBytes += epoch.bytes.byteLength;
     this.#applying = this.#applying
       .then(() =>

@@ -8,7 +8,7 @@
  */
 import type { WriteRequest } from "../database/statement.ts";
 import type { Workspace } from "../database/workspace.ts";
-import { describe, type Failure } from "../base/failure.ts";
+import { describe, type Failure, isFailure } from "../base/failure.ts";
 import { DEADLINE_LOOK_MS, UNAPPLIED_BYTES_MAX } from "../base/limits.ts";
 import type { Appender } from "./appender.ts";
 import { Batch } from "./batch.ts";
@@ -81,13 +81,19 @@ export class Owner {
     return answer;
   }
 
-  /** Runs `job` alone, after what is under way; nothing executes meanwhile. */
+  /**
+   * Runs `job` alone, after what is under way; nothing executes meanwhile. One that fails with
+   * `elsewhere` or `uncertain` lost the chain, or does not know: then this node owns it no more.
+   */
   alone<T>(job: (workspace: Workspace, appender: Appender) => Promise<T>): Promise<T> {
     if (!this.#open) return Promise.reject(fenced(this.#options.chain.name));
     return new Promise<T>((resolve, rejectJob) => {
       this.#jobs.push(async (workspace, appender) => {
         if (!this.#open) return rejectJob(fenced(this.#options.chain.name));
-        await job(workspace, appender).then(resolve, rejectJob);
+        await job(workspace, appender).then(resolve, (error) => {
+          if (isFailure(error, "elsewhere", "uncertain")) void this.refused();
+          rejectJob(error);
+        });
       });
       this.#rouse();
     });
@@ -186,6 +192,8 @@ export class Owner {
 
   async #runJob(): Promise<void> {
     await this.#inFlight;
+    // Then the epochs before it are on their way into the image that it replaces.
+    await this.#landing.answered;
     const job = this.#jobs.shift();
     if (!job || !this.#open) return job?.(this.#workspace, this.#options.appender);
     await job(this.#workspace, this.#options.appender);

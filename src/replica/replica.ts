@@ -9,7 +9,7 @@ import { REOPEN_WORKSPACE_MS } from "../base/limits.ts";
 import { Turns } from "../base/turns.ts";
 import type { Image } from "../database/image.ts";
 import type { WriteRequest } from "../database/statement.ts";
-import type { Workspace } from "../database/workspace.ts";
+import type { TakenEpoch, Workspace } from "../database/workspace.ts";
 import type { Chain } from "./chain.ts";
 import type { Appender } from "./appender.ts";
 import { claimChain } from "./claim.ts";
@@ -102,8 +102,8 @@ export class Replica {
     throw unreadable(this.name, this.state);
   }
 
-  /** Takes the chain. True when this node owns it afterwards. Rejects when it cannot be tried. */
-  claim(systemClaim: number | null): Promise<boolean> {
+  /** True when this node owns the chain afterwards. Only a create claims over a tombstone. */
+  claim(systemClaim: number | null, isCreate = false): Promise<boolean> {
     return this.#turns.take(async () => {
       if (this.#owner) return true;
       if (this.state === "closed") throw fenced(this.name);
@@ -115,6 +115,7 @@ export class Replica {
           this.#hooks.onFenced(this);
           return false;
         }
+        if (this.dropped && !isCreate) throw dropped(this.name);
         this.#life.enter("claim");
         await this.#claim(systemClaim);
         // Lost meanwhile: this chain goes with `system`.
@@ -145,18 +146,11 @@ export class Replica {
     return await owner.alone(async (workspace, appender) => {
       if (this.dropped) throw dropped(this.name);
       const { chain, pageSize } = this;
-      const whole = { ...request, chain, nodeId: this.#nodeId, pageSize };
-      try {
-        const { image, size } = await appendContent(this.#parts, workspace, appender, whole);
-        const { epoch } = image.head;
-        if (request.kind === "tombstone") owner.retire(dropped(this.name));
-        await this.#durable.replace(image);
-        this.#durable.appended(epoch, size, request.kind);
-        return epoch;
-      } catch (error) {
-        if (isFailure(error, "elsewhere", "uncertain")) void owner.refused();
-        throw error;
-      }
+      const whole = { ...request, chain, pageSize, nodeId: this.#nodeId };
+      const { image, size } = await appendContent(this.#parts, workspace, appender, whole);
+      if (request.kind === "tombstone") owner.retire(dropped(this.name));
+      await this.#durable.rewritten(image, size, request.kind);
+      return image.head.epoch;
     });
   }
 
@@ -203,15 +197,15 @@ export class Replica {
         image: this.#durable.image,
         pageSize: this.pageSize,
         systemClaim,
+        accept: (epoch) => this.#accept(epoch),
         onRefused: () => void this.#owner?.refused(),
       });
       if (claim.outcome === "won") {
-        await this.#durable.claimed(claim.epoch);
         this.#nodeId = claim.nodeId;
         this.#owner = this.#ownerOf(claim.workspace, claim.appender, claim.nodeId);
-        this.#life.enter("won");
-        return;
+        return this.#life.enter("won");
       }
+      if (this.state !== "claiming") throw unreadable(this.name, this.state);
       this.#life.enter("lost");
       if (this.#durable.image) await this.#catchUp();
     } catch (error) {
@@ -222,6 +216,13 @@ export class Replica {
     }
   }
 
+  /** Our claim goes into the image. False if this replica was closed or damaged meanwhile. */
+  async #accept(epoch: TakenEpoch): Promise<boolean> {
+    if (this.state === "claiming") await this.#durable.claimed(epoch);
+    if (this.state === "closed") await this.#durable.replace(null);
+    return this.state === "claiming";
+  }
+
   #ownerOf(workspace: Workspace, appender: Appender, nodeId: bigint): Owner {
     return new Owner(this.#parts, {
       chain: this.chain,
@@ -229,16 +230,14 @@ export class Replica {
       workspace,
       appender,
       image: () => this.#durable.image,
-      reopenWorkspace: () => this.#reopenWorkspace(),
+      reopenWorkspace: async () => {
+        await this.image.reached(this.tip, this.#parts.clock.monotonicMs() + REOPEN_WORKSPACE_MS);
+        return await this.#parts.openWorkspace(this.name, this.image, this.pageSize);
+      },
       onEpoch: (epoch, bytes) => this.#durable.appended(epoch, bytes, "data"),
       onMismatch: (cause, image) => image === this.#durable.image && this.#onMismatch(cause),
       onFenced: () => this.#onFenced(),
     });
-  }
-
-  async #reopenWorkspace(): Promise<Workspace> {
-    await this.image.reached(this.tip, this.#parts.clock.monotonicMs() + REOPEN_WORKSPACE_MS);
-    return await this.#parts.openWorkspace(this.name, this.image, this.pageSize);
   }
 
   #onFenced(): void {
@@ -278,8 +277,9 @@ export class Replica {
   }
 
   async #catchUp(): Promise<boolean> {
+    const { image } = this;
     try {
-      return await this.#durable.catchUp(this.image);
+      return await this.#durable.catchUp(image);
     } catch (error) {
       if (!isFailure(error, "corrupt")) throw error;
       this.#onMismatch(error);

@@ -8,7 +8,7 @@ import type { Image, ImageHead } from "../database/image.ts";
 import type { RewriteOptions, Rewritten, Workspace } from "../database/workspace.ts";
 import type { Page } from "../epoch/epoch.ts";
 import type { Appender } from "./appender.ts";
-import { fenced, lostInDoubt } from "./failures.ts";
+import { fenced, lostInDoubt, notServed } from "./failures.ts";
 import type { Chain } from "./chain.ts";
 import { decodePieces } from "./fetch.ts";
 import type { Parts } from "./parts.ts";
@@ -51,7 +51,10 @@ export async function appendContent(
       throw result.everUnknown ? lostInDoubt(chain.name) : fenced(chain.name);
     }
     parts.crashPoint(`rewrite.${kind}.after_append`);
-    return { image: await imageOf(parts, request, rewritten), size: rewritten.size };
+    const image = await imageOf(parts, request, rewritten).catch((cause) => {
+      throw notServed(chain.name, rewritten.number, cause);
+    });
+    return { image, size: rewritten.size };
   } finally {
     await parts.removeFile(rewritten.path);
   }

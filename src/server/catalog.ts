@@ -191,7 +191,7 @@ export class Catalog {
           { details: { page_size: replica.pageSize } },
         );
       }
-      if (!(await replica.claim(hooks.systemClaim()))) {
+      if (!(await replica.claim(hooks.systemClaim(), true))) {
         throw notLeading(replica.ownership?.claim.address);
       }
       if (found && !(await isEmptyDatabase(replica.image))) {
@@ -208,7 +208,11 @@ export class Catalog {
     const { parts, log } = this.#options;
     const { name } = replica;
     if (!replica.dropped) {
-      await replica.rewrite({ source: "empty", keepRequests: false, kind: "tombstone" });
+      const tombstone = { source: "empty", keepRequests: false, kind: "tombstone" } as const;
+      await replica.rewrite(tombstone).catch((error) => {
+        // The leader before has got so far already.
+        if (!replica.dropped) throw error;
+      });
     }
     const epoch = replica.tip;
     parts.crashPoint("drop.after_tombstone");
