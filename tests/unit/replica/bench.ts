@@ -176,7 +176,7 @@ export class Bench {
         encodeFile(children, { source, target: temporaryPath("snapshot-object"), header }),
       forgetImage: async () => {},
       temporaryPath,
-      removeFile: async (path) => rmSync(path, { force: true }),
+      removeFile: (path) => Promise.resolve(rmSync(path, { force: true })),
       readFile: async function* (path) {
         yield new Uint8Array(readFileSync(path));
       },
