@@ -99,6 +99,14 @@ async function readPlan(
   let chainBytes = 0;
   let snapshot: ChainObject | null = null;
   const take = async (pages: readonly Page[], header: EpochHeader) => {
+    // Before a page is written: what else must hold is known at the object's end.
+    if (last && header.pageSize !== last.header.pageSize) {
+      throw new Failure(
+        "corrupt",
+        `Cannot read ${chain.name}: pages of epoch ${header.maxEpoch} have ${header.pageSize} ` +
+          `bytes, those before it ${last.header.pageSize}`,
+      );
+    }
     builder ??= await options.build(header.pageSize);
     await builder.write(pages, header.commit);
   };
@@ -152,9 +160,6 @@ function checkFollows(object: ChainObject, read: Last, last: Last | null): void 
   if (last === null) {
     if (header.minEpoch !== 1) refuse("a database cannot start with it");
     return;
-  }
-  if (header.pageSize !== last.header.pageSize) {
-    refuse(`its pages have ${header.pageSize} bytes, those before it ${last.header.pageSize}`);
   }
   if (object.level === 0 && header.link !== last.fileChecksum) {
     refuse(
