@@ -5,7 +5,7 @@
  *   bun scripts/build.ts [--target linux-x64] [--out dist/headgate] [--crash-points]
  */
 import { mkdirSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import manifest from "../package.json" with { type: "json" };
 
@@ -39,7 +39,7 @@ function main(): number {
     return 2;
   }
   const name = target === undefined ? "headgate" : `headgate-${target}`;
-  const out = join(root, values.out ?? join("dist", name));
+  const out = resolve(root, values.out ?? join("dist", name));
   mkdirSync(dirname(out), { recursive: true });
   const defines: Record<string, unknown> = {
     HEADGATE_COMPILED: true,
