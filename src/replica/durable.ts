@@ -2,7 +2,7 @@
  * The durable side of a replica: its image, and how far the chain is known to go. Everything in here
  * came out of the store, or was won there.
  */
-import { Failure } from "../base/failure.ts";
+import { describe, Failure, isFailure } from "../base/failure.ts";
 import { POLL_MS_MAX } from "../base/limits.ts";
 import type { Image } from "../database/image.ts";
 import type { TakenEpoch } from "../database/workspace.ts";
@@ -62,10 +62,15 @@ export class Durable {
     return true;
   }
 
-  /** The same for a chain that was there before. */
+  /** The same for a chain that was there before. What is found damaged twice is damaged (I9). */
   async rejoin(): Promise<void> {
-    if (await this.join()) return;
-    throw new Failure("corrupt", `The chain of ${this.#chain.name} is gone`);
+    const isThere = await this.join().catch((error) => {
+      if (!isFailure(error, "corrupt")) throw error;
+      const cause = describe(error);
+      this.#parts.log.warn("read damaged; reading again", { database: this.#chain.name, cause });
+      return this.join();
+    });
+    if (!isThere) throw new Failure("corrupt", `The chain of ${this.#chain.name} is gone`);
   }
 
   /** Applies what the store holds after the head. True when there was something. */

@@ -121,17 +121,11 @@ export const VARIANTS: readonly Variant[] = [
     put: "keepRequests ? [REQUESTS_TABLE] : []",
   }]),
   new Variant("a re-created database starts its chain again", "I4", 60, [{
-    file: "src/replica/prune.ts",
-    find: `kind === "data" || kind === "resignation"`,
-    put: "true",
-  }, {
     file: "src/server/catalog.ts",
     find: "await pruneBelow(replica.chain, snapshot);",
-    put: "await pruneBelow(replica.chain, snapshot + 1);\n" +
-      "      await parts.store.remove([\n" +
-      "        `databases/${name}/0009/0000000000000001-` +\n" +
-      "          `${epoch.toString(16).padStart(16, '0')}.ltx`,\n" +
-      "      ]);",
+    put: "await pruneBelow(replica.chain, snapshot);\n" +
+      "      const { objects } = await parts.store.list(`databases/${name}/`);\n" +
+      "      await parts.store.remove(objects.map(({ key }) => key));",
   }]),
   new Variant("fenced owner keeps its workspace", "I8", 40, [{
     file: "src/replica/owner.ts",

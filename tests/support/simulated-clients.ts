@@ -5,6 +5,7 @@
 import { Failure, isFailure } from "../../src/base/failure.ts";
 import type { Random } from "../../src/base/random.ts";
 import type { Statement } from "../../src/database/statement.ts";
+import { SYSTEM_DATABASE } from "../../src/epoch/name.ts";
 import type { Bucket, Violated } from "./simulated-bucket.ts";
 import type { Timeline } from "./simulated-clock.ts";
 import { COUNTERS, hasLog, History, type Intent, SETUP } from "./simulated-history.ts";
@@ -201,13 +202,17 @@ export class Clients {
     else doubted(intent, outcome);
   }
 
-  async #read(database: string, choice: number): Promise<void> {
-    const { bucket, history } = this.#parts;
+  async #read(name: string, choice: number): Promise<void> {
+    const { bucket, history, random } = this.#parts;
+    const isMachinery = random.below(4) === 0;
+    const database = isMachinery && random.below(2) === 0 ? SYSTEM_DATABASE : name;
     const tip = bucket.chain(database).tip;
-    const sql = "SELECT count(*), max(seq) FROM log";
-    if (choice < 86) {
+    const sql = isMachinery
+      ? "SELECT count(*), max(epoch) FROM _headgate_claims"
+      : "SELECT count(*), max(seq) FROM log";
+    if (choice < 84) {
       await this.#query(database, sql, "local");
-    } else if (choice < 92) {
+    } else if (choice < 88) {
       const minEpoch = history.toldEpoch.get(database) ?? 0;
       const read = await this.#query(database, sql, "session", minEpoch);
       if (read) this.#checkCurrent(database, read.epoch, minEpoch, "a session's read");
@@ -371,7 +376,8 @@ export class Clients {
     if (epoch > chain.tip) return;
     const truth = chain.open(epoch);
     try {
-      const expected = hasLog(truth) ? JSON.stringify(truth.query(sql).values()) : "no tables";
+      const isThere = hasLog(truth) || sql.includes("_headgate_");
+      const expected = isThere ? JSON.stringify(truth.query(sql).values()) : "no tables";
       if (expected === JSON.stringify(rows)) return;
       const found = JSON.stringify(rows);
       this.#parts.violated("I6", `${database} at ${epoch} shows ${found}, it holds ${expected}`);

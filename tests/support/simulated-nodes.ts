@@ -45,6 +45,8 @@ interface Verified {
 export interface Chaos {
   /** Mean time between two mishaps of any kind. */
   readonly everyMs: number;
+  /** One look in so many makes a node claim although somebody leads. */
+  readonly needlessClaims: number;
 }
 
 export class Nodes {
@@ -174,8 +176,13 @@ export class Nodes {
       !this.#options.weather.cutOff.has(leader.name);
     const believes = !isAlive
       ? this.#random.below(this.chaos ? 3 : this.#machines.length) === 0
-      : this.chaos !== null && this.#random.below(40) === 0;
-    if (!believes) return;
+      : this.chaos !== null && this.#random.below(this.chaos.needlessClaims) === 0;
+    if (believes) this.#claim(machine);
+  }
+
+  #claim(machine: Machine): void {
+    const { process } = machine;
+    if (!process?.isServing || process.leads || machine.isClaiming) return;
     machine.isClaiming = true;
     this.#options.trace(`${process.name} claims`);
     const done = (what: unknown) => {
@@ -245,6 +252,8 @@ export class Nodes {
       this.#later(pauseMs, pauseMs, () => {
         trace(`${process.name} wakes`);
         process.clock.resume();
+        // Whoever slept that long has heard of nobody.
+        if (isLong && this.chaos) this.#claim(machine);
       });
     } else if (choice < 75) {
       const cutMs = this.#between(100, 30_000);

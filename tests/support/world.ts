@@ -88,26 +88,32 @@ export class World {
     this.damages = new Damages(random, isCalm || random.below(3) > 0 ? 0 : 4);
     this.#writes = new WritesInFlight(violated);
     const pageKeys = [2, 7, 100, 1_000][random.below(4)] ?? 1_000;
-    this.nodes = new Nodes({
-      timeline,
-      random,
-      bucket: this.bucket,
-      weather: this.weather,
-      directory: this.directory,
-      count: options.nodes ?? 2 + random.below(3),
-      retentionMs: 22_000 + random.below(20_000),
-      snapshotAgeMsMax: 5_000 + random.below(30_000),
-      log: this.#log(),
-      pageKeys: () => pageKeys,
-      fate: (operation, _, sender) => this.weather.fate(operation, sender),
-      onRead: (key, bytes, sender) => this.damages.read(sender, key, bytes, this.nowMs),
-      onSent: (request) => this.#sent(request),
-      onHeard: (request, outcome) => this.#heard(request, outcome),
-      onEvent: (process) => this.#touched = process,
-      crashesAt: () => !isCalm && random.below(400) === 0,
-      trace,
-      violated,
-    }, isCalm ? null : { everyMs: 3_000 + random.below(15_000) });
+    this.nodes = new Nodes(
+      {
+        timeline,
+        random,
+        bucket: this.bucket,
+        weather: this.weather,
+        directory: this.directory,
+        count: options.nodes ?? 2 + random.below(3),
+        retentionMs: 22_000 + random.below(20_000),
+        snapshotAgeMsMax: 5_000 + random.below(30_000),
+        log: this.#log(),
+        pageKeys: () => pageKeys,
+        fate: (operation, _, sender) => this.weather.fate(operation, sender),
+        onRead: (key, bytes, sender) => this.damages.read(sender, key, bytes, this.nowMs),
+        onSent: (request) => this.#sent(request),
+        onHeard: (request, outcome) => this.#heard(request, outcome),
+        onEvent: (process) => this.#touched = process,
+        crashesAt: () => !isCalm && random.below(400) === 0,
+        trace,
+        violated,
+      },
+      isCalm ? null : {
+        everyMs: 3_000 + random.below(15_000),
+        needlessClaims: [100, 25, 6][random.below(3)] ?? 25,
+      },
+    );
     this.clients = new Clients({
       timeline,
       random,
