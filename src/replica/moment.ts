@@ -1,6 +1,7 @@
 /** From a moment to an epoch: timestamps ascend along a chain, so a binary search over headers. */
 import { Failure } from "../base/failure.ts";
 import { decodeHeader, HEADER_BYTES } from "../epoch/header.ts";
+import { planCatchUp } from "../epoch/plan.ts";
 import {
   type Chain,
   type ChainObject,
@@ -16,7 +17,7 @@ export async function epochAt(chain: Chain, timeMs: number): Promise<number> {
     [SNAPSHOT_LEVEL, ...COMPACTED_LEVELS, 0].map((level) => listLevel(chain, level)),
   );
   const ends = new Map<number, ChainObject>();
-  for (const object of levels.flat()) ends.set(object.max, object);
+  for (const object of restorable(levels.flat())) ends.set(object.max, object);
   const objects = [...ends.values()].sort((a, b) => a.max - b.max);
   let low = 0;
   let high = objects.length;
@@ -34,6 +35,15 @@ export async function epochAt(chain: Chain, timeMs: number): Promise<number> {
       new Date(timeMs).toISOString()
     }: its oldest epoch is younger`,
   );
+}
+
+/** Without the claims that were kept, or went astray, where all else was pruned: they lead nowhere. */
+function restorable(objects: readonly ChainObject[]): readonly ChainObject[] {
+  const ends = objects.filter(({ level }) => level === SNAPSHOT_LEVEL).map(({ max }) => max);
+  if (ends.length === 0) return objects;
+  const oldest = Math.min(...ends);
+  if (planCatchUp(objects, 0, oldest).kind === "complete") return objects;
+  return objects.filter(({ max }) => max >= oldest);
 }
 
 async function timestamp(chain: Chain, object: ChainObject): Promise<number> {
