@@ -1,8 +1,10 @@
-/** A chain of real objects in a store, made page by page: what it holds is not SQLite's concern. */
+/** A chain of real objects in a store, made page by page: but for page 1, SQLite knows none of them. */
+import { Database } from "bun:sqlite";
 import { PageHashes } from "../../../src/epoch/checksum.ts";
 import { encodeEpoch } from "../../../src/epoch/encode.ts";
 import type { EpochHeader, EpochKind, Page } from "../../../src/epoch/epoch.ts";
 import { objectKey, SNAPSHOT_LEVEL } from "../../../src/epoch/key.ts";
+import { stampPage1 } from "../../../src/epoch/page1.ts";
 import type { Store } from "../../../src/store/store.ts";
 
 interface State {
@@ -27,11 +29,13 @@ export class EncodedChain {
   readonly store: Store;
   readonly pageSize: number;
   readonly #states: State[] = [];
+  readonly #page1: Uint8Array;
 
   constructor(store: Store, name = "orders", pageSize = 512) {
     this.store = store;
     this.name = name;
     this.pageSize = pageSize;
+    this.#page1 = page1(pageSize);
   }
 
   get tip(): number {
@@ -62,11 +66,12 @@ export class EncodedChain {
     const before = this.#states.at(-1);
     const epoch = this.tip + 1;
     const changed = new Map<number, Uint8Array>();
-    for (const [number, fill] of Object.entries({ 1: epoch, ...change.pages })) {
+    for (const [number, fill] of Object.entries(change.pages ?? {})) {
       const bytes = typeof fill === "number" ? new Uint8Array(this.pageSize).fill(fill) : fill;
       changed.set(Number(number), bytes);
     }
-    const commit = change.commit ?? Math.max(before?.pages.length ?? 0, ...changed.keys());
+    const commit = change.commit ?? Math.max(before?.pages.length ?? 1, ...changed.keys());
+    changed.set(1, stampPage1(this.#page1, { epoch, commit }));
     const pages = Array.from({ length: commit }, (_, at) => {
       const page = changed.get(at + 1) ?? before?.pages[at] ?? new Uint8Array(this.pageSize);
       // A growing database holds every new page.
@@ -124,4 +129,14 @@ export class EncodedChain {
 function inOrder(pages: ReadonlyMap<number, Uint8Array>, commit: number): Page[] {
   return [...pages].filter(([number]) => number <= commit).sort(([a], [b]) => a - b)
     .map(([number, bytes]) => ({ number, bytes }));
+}
+
+/** Page 1 of an empty database. */
+function page1(pageSize: number): Uint8Array {
+  const database = new Database(":memory:");
+  database.run(`PRAGMA page_size = ${pageSize}`);
+  database.run("PRAGMA user_version = 1");
+  const bytes = new Uint8Array(database.serialize());
+  database.close();
+  return bytes.slice(0, pageSize);
 }

@@ -211,7 +211,7 @@ describe("joining while others work", () => {
     chain = { store: bench.store, layout: "s3", name: "orders" };
     const pages = Object.fromEntries(
       Array.from({ length: 150 }, (_, at) => [
-        at + 1,
+        at + 2,
         crypto.getRandomValues(new Uint8Array(65_536)),
       ]),
     );
