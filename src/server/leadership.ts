@@ -118,7 +118,7 @@ export class Leadership {
 
   /** One heartbeat, then the time to the next. */
   async #lead(): Promise<void> {
-    const { heartbeat, node, peerAddress, heartbeatMs, log } = this.#options;
+    const { clock, heartbeat, node, peerAddress, heartbeatMs, log } = this.#options;
     const system = this.#system;
     if (!system) return;
     if (this.#isNew) await this.#begin();
@@ -136,9 +136,13 @@ export class Leadership {
       await system.prove().catch((error) => log.warn("deposed", { cause: describe(error) }));
       return await this.#sleep(DEPOSED_LOOK_MS);
     }
-    const untilMs = this.#options.clock.monotonicMs() + heartbeatMs;
-    while (this.#open && this.#claim !== null && this.#options.clock.monotonicMs() < untilMs) {
-      await this.#sleep(Math.min(DEPOSED_LOOK_MS, untilMs - this.#options.clock.monotonicMs()));
+    const untilMs = clock.monotonicMs() + heartbeatMs;
+    while (this.#open && this.#claim !== null && clock.monotonicMs() < untilMs) {
+      const nowMs = clock.monotonicMs();
+      const ms = Math.min(DEPOSED_LOOK_MS, untilMs - nowMs);
+      await this.#sleep(ms);
+      // A process that was stopped may have a successor: the next heartbeat, at once, tells.
+      if (clock.monotonicMs() - nowMs > ms + STALL_MS) return;
     }
   }
 
@@ -237,6 +241,9 @@ export class Leadership {
     return this.#options.clock.sleep(ms, this.#closing.signal);
   }
 }
+
+/** A wait that took this much longer than asked for was no wait: the process stood still. */
+const STALL_MS = 500;
 
 /** How soon the heartbeat loop notices that this node was deposed. */
 const DEPOSED_LOOK_MS = 1_000;

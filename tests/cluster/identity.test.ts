@@ -10,9 +10,12 @@ import { type Client, must } from "../support/client.ts";
 import { History, LEDGER_SQL } from "../support/history.ts";
 import { NodeFolder, type NodeProcess } from "../support/node-process.ts";
 import { hasS3, s3Server } from "../support/s3-server.ts";
+import { seededRandom } from "../support/seed.ts";
 
 const folder = new NodeFolder();
 const server = await s3Server();
+const { random, seed } = seededRandom();
+console.log(`identity.test.ts: SEED=${seed}`);
 const started: NodeProcess[] = [];
 afterEach(async () => {
   for (const node of started.splice(0)) await node.kill();
@@ -146,6 +149,51 @@ describe("another node", () => {
   }, 60_000);
 });
 
+test(
+  "two nodes that are killed or stopped in turn under load lose and double nothing",
+  async () => {
+    const store = folder.fileStore();
+    const set = { "cluster_mode.leader_stale_threshold_secs": 2 };
+    const nodes = [await node({ store, set }).start(), await node({ store, set }).start()];
+    const first = nodes[0]!.client();
+    must(await first.create("app"));
+    must(await first.execute("app", LEDGER_SQL));
+    first.close();
+    const history = new History("app");
+    const load = writers(nodes, history);
+    for (let round = 0; round < 8; round++) {
+      const [leader, other] = round % 2 === 0 ? [nodes[0]!, nodes[1]!] : [nodes[1]!, nodes[0]!];
+      const aimed = history.acknowledged + 200;
+      await eventually(() => Promise.resolve(history.acknowledged >= aimed));
+      await Bun.sleep(random.below(200));
+      const stops = round % 4 >= 2;
+      if (stops) leader.signal("SIGSTOP");
+      else await leader.kill();
+      const since = other.log.length;
+      const leads = () => Promise.resolve(/this node leads/.test(other.log.slice(since)));
+      await eventually(leads, () => `round ${round}, ${other.url} does not lead: ${logs(nodes)}`);
+      if (stops) leader.signal("SIGCONT");
+      else await leader.start();
+    }
+    await load.stop();
+    // The one that woke last has had no request since, and finds out all the same.
+    for (const one of nodes) {
+      const client = one.client();
+      const problems = () => history.problems(client);
+      await eventually(
+        async () => (await problems()).length === 0,
+        async () => `${one.url}: ${await problems()}: ${logs(nodes)}`,
+      );
+      const term = async () => must(await client.get("/v1/cluster")).term;
+      await eventually(async () => await term() === 9, () => `${one.url}: ${logs(nodes)}`);
+      client.close();
+    }
+    console.log(`${history.acknowledged} acknowledged, ${history.count("unknown")} unknown`);
+    expect(history.acknowledged).toBeGreaterThan(1_600);
+  },
+  110_000,
+);
+
 const STORES = [
   { name: "directory", store: () => folder.fileStore(), skip: false },
   {
@@ -188,6 +236,35 @@ test("processes that start at once leave each other's memory alone", async () =>
     await racer.exited;
   }
 }, 60_000);
+
+/** Ten clients that write at the node which takes writes, each with a key, until told to stop. */
+function writers(nodes: readonly NodeProcess[], history: History) {
+  let over = false;
+  const running = Array.from({ length: 10 }, async (_, index) => {
+    const clients = nodes.map((one) => one.client());
+    let at = 0;
+    for (let number = 1; !over; number++) {
+      // The same key until it is certain: both nodes must know it.
+      const write = { client: index, number, key: `${index}-${number}` };
+      const more = { timeout_ms: 1_000 };
+      while (await history.write(clients[at]!, write, more) !== "acknowledged" && !over) {
+        at = 1 - at;
+        await Bun.sleep(20);
+      }
+    }
+    for (const client of clients) client.close();
+  });
+  return {
+    stop: async () => {
+      over = true;
+      await Promise.all(running);
+    },
+  };
+}
+
+function logs(nodes: readonly NodeProcess[]): string {
+  return nodes.map((one) => `\n--- ${one.url}\n${one.log}`).join("");
+}
 
 type Options = Parameters<NodeFolder["node"]>[0];
 
@@ -255,10 +332,16 @@ async function expectTakeover({ first, second, client, history }: Takeover): Pro
   client.close();
 }
 
-async function eventually(isSo: () => Promise<boolean>): Promise<void> {
+/** `why` says what there is instead, for the message of the failure. */
+async function eventually(
+  isSo: () => Promise<boolean>,
+  why: () => unknown = () => "",
+): Promise<void> {
   const deadlineMs = performance.now() + 15_000;
   while (!(await isSo())) {
-    if (performance.now() > deadlineMs) throw new Error("it did not become so within 15 s");
+    if (performance.now() > deadlineMs) {
+      throw new Error(`it did not become so within 15 s: ${await why()}`);
+    }
     await Bun.sleep(50);
   }
 }
