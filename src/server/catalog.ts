@@ -7,11 +7,11 @@ import { describe, Failure } from "../base/failure.ts";
 import { OPENING_MAX } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
-import { isEmptyDatabase } from "../replica/content.ts";
 import type { Parts } from "../replica/parts.ts";
 import { pruneBelow } from "../replica/prune.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import { Replica } from "../replica/replica.ts";
+import { droppedMeanwhile, prepareChain } from "./prepare-chain.ts";
 import { type DatabaseRow, notLeading, type SystemDatabase } from "./system-database.ts";
 
 export const DEFAULT_PAGE_SIZE = 4096;
@@ -56,10 +56,16 @@ export class Catalog {
 
   /** Holds the entries against the rows of `system`, as after a change by another leader. */
   async refresh(): Promise<void> {
+    // One that is created meanwhile may have its row too late to be listed.
+    const before = [...this.#entries];
     const rows = await this.system.database.list();
-    const names = new Set(rows.map(({ name }) => name));
+    const made = new Map(rows.map(({ name, createdAt }) => [name, createdAt]));
+    for (const [name, entry] of before) {
+      // One that was dropped and made again has lost epochs at once that a replica may wait for.
+      const isStale = made.get(name) !== entry.row.createdAt;
+      if (isStale && this.#entries.get(name) === entry) await this.#forget(name);
+    }
     for (const row of rows) if (!this.#entries.has(row.name)) this.#add(row);
-    for (const name of this.#entries.keys()) if (!names.has(name)) await this.#forget(name);
   }
 
   /** Throws `unavailable` before the node has found its cluster. */
@@ -102,16 +108,14 @@ export class Catalog {
     checkDatabaseName(name);
     return this.#inTurn(name, async () => {
       const { database } = this.#leading();
-      if (this.#entries.has(name)) {
-        throw new Failure("conflict", `Cannot create ${name}: there is a database of that name`);
-      }
-      const replica = await this.#prepare(name, pageSize);
+      await this.#refuseTaken(name, database);
+      const replica = await prepareChain(this.#options.parts, name, pageSize, this.#options.hooks);
       const createdAt = new Date(this.#options.clock.nowMs()).toISOString();
       this.#options.parts.crashPoint("create.before_row");
       try {
         await database.add({ name, pageSize, createdAt });
       } catch (error) {
-        await replica.close(closing(name));
+        await replica.close(droppedMeanwhile(name));
         throw error;
       }
       this.#options.parts.crashPoint("create.after_row");
@@ -144,7 +148,10 @@ export class Catalog {
   /** Completes drops that were cut off after their tombstone. Needs leadership. */
   async finishDrops(): Promise<void> {
     await this.#each("finish dropping", async (replica) => {
-      if (replica.dropped) await this.#inTurn(replica.name, () => this.#drop(replica));
+      await this.#inTurn(replica.name, async () => {
+        // A drop and a create may have had their turns before.
+        if (replica.dropped && this.#open.get(replica.name) === replica) await this.#drop(replica);
+      });
     });
   }
 
@@ -175,33 +182,16 @@ export class Catalog {
     throw notLeading(system.replica.ownership?.claim.address);
   }
 
-  /** A claimed chain with empty content: new, or left behind by a create or a drop. */
-  async #prepare(name: string, pageSize: number): Promise<Replica> {
-    const { parts, hooks } = this.#options;
-    const found = await Replica.open(parts, name, hooks);
-    const replica = found ?? await Replica.create(parts, name, pageSize, hooks) ??
-      await Replica.open(parts, name, hooks);
-    if (!replica) throw new Failure("unavailable", `Cannot create ${name}: its chain is gone`);
-    try {
-      if (replica.pageSize !== pageSize) {
-        throw new Failure(
-          "conflict",
-          `Cannot create ${name} with pages of ${pageSize} bytes: its chain has ` +
-            `${replica.pageSize}, and a name keeps its page size for ever`,
-          { details: { page_size: replica.pageSize } },
-        );
-      }
-      if (!(await replica.claim(hooks.systemClaim(), true))) {
-        throw notLeading(replica.ownership?.claim.address);
-      }
-      if (found && !(await isEmptyDatabase(replica.image))) {
-        await replica.rewrite({ source: "empty", keepRequests: false, kind: "data" });
-      }
-      return replica;
-    } catch (error) {
-      await replica.close(closing(name));
-      throw error;
-    }
+  /**
+   * Asks the rows themselves: a successor has not read them all yet, an earlier create may have been
+   * uncertain, and a chain that has no row is emptied.
+   */
+  async #refuseTaken(name: string, database: SystemDatabase): Promise<void> {
+    const row = (await database.list()).find((one) => one.name === name);
+    const isKnown = this.#entries.has(name);
+    if (row && !isKnown) this.#add(row);
+    if (!row && !isKnown) return;
+    throw new Failure("conflict", `Cannot create ${name}: there is a database of that name`);
   }
 
   async #drop(replica: Replica): Promise<number> {
@@ -258,8 +248,8 @@ export class Catalog {
       }
       if (this.#entries.get(name)?.row !== row) {
         // Dropped, or made by this node, while it was opened.
-        await replica.close(closing(name));
-        throw closing(name);
+        await replica.close(droppedMeanwhile(name));
+        throw droppedMeanwhile(name);
       }
       this.#open.set(name, replica);
       return replica;
@@ -273,7 +263,7 @@ export class Catalog {
     this.#entries.delete(name);
     const replica = this.#open.get(name);
     this.#open.delete(name);
-    await replica?.close(closing(name));
+    await replica?.close(droppedMeanwhile(name));
   }
 
   #inTurn<T>(name: string, work: () => Promise<T>): Promise<T> {
@@ -284,8 +274,4 @@ export class Catalog {
     this.#turns.set(name, ended);
     return result;
   }
-}
-
-function closing(name: string): Failure {
-  return new Failure("missing", `The database ${name} was dropped`);
 }
