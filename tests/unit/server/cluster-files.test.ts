@@ -1,0 +1,191 @@
+import { beforeEach, describe, expect, test } from "bun:test";
+import { systemClock } from "../../../src/base/clock.ts";
+import { Failure } from "../../../src/base/failure.ts";
+import { seededRandom } from "../../../src/base/random.ts";
+import { brokerKey, CLUSTER_KEY, CLUSTER_SECRET_KEY, LEADER_KEY } from "../../../src/epoch/key.ts";
+import {
+  BrokerRecord,
+  LeaderHeartbeat,
+  listBrokers,
+  openCluster,
+  readLeaderFile,
+} from "../../../src/server/cluster-files.ts";
+import { answerLost, fails, ScriptedStore } from "../replica/scripted-store.ts";
+
+const clock = { ...systemClock, sleep: () => Promise.resolve() };
+let store: ScriptedStore;
+const parts = (seed = 1) => ({ store, clock, random: seededRandom(seed) });
+beforeEach(() => store = new ScriptedStore(clock));
+
+const json = async (key: string) =>
+  JSON.parse(new TextDecoder().decode((await store.memory.get(key))!.bytes));
+
+describe("the cluster's identity", () => {
+  test("is made once, the secret first, and is the same for all that open it", async () => {
+    const made = await openCluster(parts(1));
+    expect(store.sent.filter((text) => text.startsWith("create"))).toEqual([
+      `create ${CLUSTER_SECRET_KEY}`,
+      `create ${CLUSTER_KEY}`,
+    ]);
+    const secret = await json(CLUSTER_SECRET_KEY);
+    expect([secret.format, secret.secret.length]).toEqual([1, 64]);
+    expect(await openCluster(parts(2))).toEqual(made);
+    expect(await json(CLUSTER_SECRET_KEY)).toEqual(secret);
+  });
+
+  test("two founders at once agree on one", async () => {
+    const [a, b] = await Promise.all([openCluster(parts(1)), openCluster(parts(2))]);
+    expect(a).toEqual(b);
+  });
+
+  test("is made whole by the next start after a crash between its files", async () => {
+    store.next("create", () => Promise.reject(new Error("killed")), { key: CLUSTER_KEY });
+    await expect(openCluster(parts(1))).rejects.toThrow("killed");
+    const secret = await json(CLUSTER_SECRET_KEY);
+    expect((await openCluster(parts(2))).id).toHaveLength(16);
+    expect(await json(CLUSTER_SECRET_KEY)).toEqual(secret);
+  });
+
+  test("is not made twice for a lost answer", async () => {
+    store.next("create", answerLost, { times: 2 });
+    const made = await openCluster(parts(1));
+    expect(store.count("create")).toBe(2);
+    expect((await json(CLUSTER_KEY)).id).toBe(made.id);
+  });
+
+  test("of a newer version is refused, and damaged bytes are corrupt", async () => {
+    const bytes = (text: string) => new TextEncoder().encode(text);
+    await store.memory.create(CLUSTER_KEY, bytes('{"format":2,"id":"x"}'));
+    await expect(openCluster(parts())).rejects.toMatchObject({ kind: "invalid" });
+    await store.memory.remove([CLUSTER_KEY]);
+    await store.memory.create(CLUSTER_KEY, bytes('{"format":1,'));
+    await expect(openCluster(parts())).rejects.toMatchObject({ kind: "corrupt" });
+  });
+});
+
+describe("the leader's heartbeat", () => {
+  const facts = (node: string) => ({
+    node,
+    address: `http://${node}`,
+    peer_address: `${node}:8443`,
+    term: 3,
+    epoch: 9,
+    heartbeat_ms: 30_000,
+  });
+
+  test("is one request, with a fresh nonce each time", async () => {
+    const heart = new LeaderHeartbeat(parts());
+    expect(await heart.beat(facts("n1"))).toBe(true);
+    const first = await readLeaderFile(store);
+    const before = store.sent.length;
+    expect(await heart.beat(facts("n1"))).toBe(true);
+    expect(store.sent.slice(before)).toEqual([`replace ${LEADER_KEY}`]);
+    const second = await readLeaderFile(store);
+    expect([first?.node, second?.node]).toEqual(["n1", "n1"]);
+    expect(second?.nonce).not.toBe(first?.nonce);
+  });
+
+  test("tells a leader that another one wrote the file since", async () => {
+    const [old, young] = [new LeaderHeartbeat(parts(1)), new LeaderHeartbeat(parts(2))];
+    await old.beat(facts("n1"));
+    expect(await young.beat(facts("n2"))).toBe(true);
+    expect(await old.beat(facts("n1"))).toBe(false);
+    expect((await readLeaderFile(store))?.node).toBe("n2");
+  });
+
+  test("whose answer was lost is no other leader's, however often", async () => {
+    const heart = new LeaderHeartbeat(parts());
+    await heart.beat(facts("n1"));
+    for (let lost = 0; lost < 3; lost++) {
+      store.next("replace", answerLost);
+      await expect(heart.beat(facts("n1"))).rejects.toMatchObject({ kind: "uncertain" });
+    }
+    const { nonce } = (await readLeaderFile(store))!;
+    expect(await heart.beat(facts("n1"))).toBe(true);
+    expect((await readLeaderFile(store))?.nonce).not.toBe(nonce);
+  });
+
+  test("that was lost on its way is sent again", async () => {
+    const heart = new LeaderHeartbeat(parts());
+    store.next("replace", fails("uncertain"));
+    await expect(heart.beat(facts("n1"))).rejects.toMatchObject({ kind: "uncertain" });
+    expect(await heart.beat(facts("n1"))).toBe(true);
+  });
+
+  test("a lost answer does not hide that another leader wrote after it", async () => {
+    const [old, young] = [new LeaderHeartbeat(parts(1)), new LeaderHeartbeat(parts(2))];
+    await old.beat(facts("n1"));
+    store.next("replace", answerLost);
+    await old.beat(facts("n1")).catch(() => {});
+    expect(await young.beat(facts("n2"))).toBe(true);
+    expect(await old.beat(facts("n1"))).toBe(false);
+    expect((await readLeaderFile(store))?.node).toBe("n2");
+  });
+
+  test("of a node that leads again replaces what the other left", async () => {
+    const [one, two] = [new LeaderHeartbeat(parts(1)), new LeaderHeartbeat(parts(2))];
+    await one.beat(facts("n1"));
+    await two.beat(facts("n2"));
+    expect(await one.beat(facts("n1"))).toBe(false);
+    expect(await one.beat(facts("n1"))).toBe(true);
+    expect((await readLeaderFile(store))?.node).toBe("n1");
+  });
+});
+
+describe("a node's own file", () => {
+  const facts = (nonce: string, state = "active") => ({
+    node: "n1",
+    address: `http://${nonce}`,
+    peer_address: `${nonce}:8443`,
+    zone: "z",
+    roles: ["standby"],
+    state,
+    version: "1",
+    nonce,
+  });
+  const file = () => json(brokerKey("n1"));
+
+  test("replaces what an earlier process left, with one request afterwards", async () => {
+    await new BrokerRecord(parts()).write(facts("old"));
+    const record = new BrokerRecord(parts());
+    await record.write(facts("new"));
+    const before = store.sent.length;
+    await record.write(facts("new", "draining"));
+    expect(store.sent.length - before).toBe(1);
+    expect(await file()).toMatchObject({ format: 1, nonce: "new", state: "draining" });
+    expect(await listBrokers(store)).toEqual(["n1"]);
+  });
+
+  test("that holds a newer process's nonce ends the older one", async () => {
+    const [old, young] = [new BrokerRecord(parts()), new BrokerRecord(parts())];
+    await old.write(facts("old"));
+    await young.write(facts("new"));
+    await expect(old.write(facts("old"))).rejects.toMatchObject({
+      kind: "conflict",
+      message: "The node id n1 is in use by another process at http://new",
+    });
+    expect(await file()).toMatchObject({ nonce: "new" });
+  });
+
+  test("after a lost answer is still its own, and later a newer process's is noticed", async () => {
+    const [old, young] = [new BrokerRecord(parts()), new BrokerRecord(parts())];
+    await old.write(facts("old"));
+    store.next("replace", answerLost);
+    await expect(old.write(facts("old"))).rejects.toMatchObject({ kind: "uncertain" });
+    await old.write(facts("old"));
+    await young.write(facts("new"));
+    await expect(old.write(facts("old"))).rejects.toMatchObject({ kind: "conflict" });
+  });
+
+  test("is written at the first attempt although the older process writes at that moment", async () => {
+    const old = new BrokerRecord(parts());
+    await old.write(facts("old"));
+    store.next("replace", async (apply) => {
+      await old.write(facts("old", "draining"));
+      return await apply();
+    });
+    await new BrokerRecord(parts()).write(facts("new"));
+    expect(await file()).toMatchObject({ nonce: "new" });
+    await expect(old.write(facts("old"))).rejects.toBeInstanceOf(Failure);
+  });
+});
