@@ -4,6 +4,7 @@
  */
 import { Failure } from "../base/failure.ts";
 import { PARAMETERS_MAX, STATEMENT_BYTES_MAX, STATEMENTS_MAX } from "../base/limits.ts";
+import { shown } from "../base/shown.ts";
 import type { JsonValue, Parameters, Statement } from "./statement.ts";
 
 /**
@@ -32,6 +33,7 @@ export function parseStatements(value: unknown, path: string): readonly Statemen
 
 export function parseSql(value: unknown, path: string): string {
   if (typeof value !== "string") throw wrongType(path, value, "a string of SQL");
+  if (!value.isWellFormed()) throw notUnicode(path);
   // A character is at most three bytes, so most texts need not be measured.
   if (value.length * 3 > STATEMENT_BYTES_MAX) {
     const bytes = Buffer.byteLength(value);
@@ -65,7 +67,13 @@ function checkCount(count: number, path: string): void {
 
 /** The shape alone: whether digits are digits is found when the value is bound. */
 function checkValue(value: unknown, path: string, key: string | number): void {
-  if (value === null || typeof value !== "object") {
+  if (typeof value === "string") {
+    if (value.isWellFormed()) return;
+    throw notUnicode(placeOf(path, key));
+  } else if (typeof value === "number") {
+    // JSON.parse makes infinity of what is too large, and that would be stored as NULL.
+    if (Number.isFinite(value)) return;
+  } else if (value === null || typeof value !== "object") {
     if (value !== undefined) return;
   } else if (!Array.isArray(value)) {
     const keys = Object.keys(value);
@@ -75,12 +83,20 @@ function checkValue(value: unknown, path: string, key: string | number): void {
       keys.length === 1 && known && typeof (value as Record<string, unknown>)[tag] === "string"
     ) return;
   }
-  const place = typeof key === "number" ? `${path}[${key}]` : within(path, key);
   throw wrongType(
-    place,
+    placeOf(path, key),
     value,
     'null, a boolean, a number, a string, {"integer":"…"}, {"real":"…"} or {"base64":"…"}',
   );
+}
+
+function placeOf(path: string, key: string | number): string {
+  return typeof key === "number" ? `${path}[${key}]` : within(path, key);
+}
+
+/** Half of a surrogate pair: SQLite would get another character than the one that was sent. */
+function notUnicode(path: string): Failure {
+  return new Failure("invalid", `${path} is not Unicode: it holds half of a surrogate pair`);
 }
 
 function asObject(value: unknown, path: string): Readonly<Record<string, unknown>> {
@@ -99,9 +115,7 @@ function unknownKey(path: string, key: string, allowed: string): Failure {
 }
 
 function wrongType(path: string, value: unknown, allowed: string): Failure {
-  const text = value === undefined ? "missing" : JSON.stringify(value);
-  const found = text.length > 60 ? `${text.slice(0, 60)}…` : text;
-  return new Failure("invalid", `${path} is ${found}; allowed: ${allowed}`);
+  return new Failure("invalid", `${path} is ${shown(value)}; allowed: ${allowed}`);
 }
 
 function tooLarge(message: string): Failure {

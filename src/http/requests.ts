@@ -5,6 +5,7 @@
  */
 import { Failure } from "../base/failure.ts";
 import { IDEMPOTENCY_KEY_BYTES_MAX, TIMEOUT_MS_MAX } from "../base/limits.ts";
+import { shown } from "../base/shown.ts";
 import { checkStatement } from "../database/rules.ts";
 import { parseParameters, parseSql, parseStatements } from "../database/statement-parse.ts";
 import type { Parameters, Statement } from "../database/statement.ts";
@@ -198,7 +199,5 @@ function wholeFrom(value: unknown, least: number, path: string): number {
 }
 
 function wrong(path: string, value: unknown, allowed: string): Failure {
-  const text = value === undefined ? "missing" : JSON.stringify(value);
-  const found = text.length > 60 ? `${text.slice(0, 60)}…` : text;
-  return new Failure("invalid", `${path} is ${found}; allowed: ${allowed}`);
+  return new Failure("invalid", `${path} is ${shown(value)}; allowed: ${allowed}`);
 }

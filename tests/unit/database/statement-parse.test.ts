@@ -36,6 +36,13 @@ test("what does not fit is refused with path, found and allowed", () => {
   expect(refusal(() => parseStatement(null, ""))).toContain("the body is null");
 });
 
+test("what is nested deeper than can be shown is refused like anything else", () => {
+  const deep: unknown = JSON.parse("[".repeat(100_000) + "]".repeat(100_000));
+  expect(refusal(() => parseStatement(deep, "statements[0]"))).toMatch(
+    /^invalid: statements\[0\] is .*too deep to show; allowed: an object$/,
+  );
+});
+
 test("limits are named", () => {
   const long = "é".repeat(STATEMENT_BYTES_MAX / 2);
   expect(parseStatement({ sql: long }, "").sql).toBe(long);

@@ -62,6 +62,16 @@ describe("bad input is refused with its kind, and the node never sees it:", () =
       /params\[0\]/,
     ],
     [
+      "a number that is infinite once it is read",
+      '{"statements":[{"sql":"DELETE FROM t","params":[1e400]}]}',
+      /params\[0\] is Infinity; allowed: .*"real"/,
+    ],
+    [
+      "half a surrogate pair",
+      '{"statements":[{"sql":"DELETE FROM t","params":{"a":"\\ud800"}}]}',
+      /params\.a is not Unicode/,
+    ],
+    [
       "a time-out of 0",
       '{"statements":[{"sql":"DELETE FROM t"}],"timeout_ms":0}',
       /timeout_ms is 0/,
