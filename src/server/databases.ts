@@ -53,7 +53,9 @@ export class NodeDatabases implements Databases {
     const row = catalog.row(name);
     const replica = catalog.peek(name);
     if (!row && !replica) return missing(catalog, name);
-    const image = replica && replica.state !== "corrupt" ? replica.image : null;
+    // One that is being read anew is no reason to list none.
+    const isReadable = !["corrupt", "rebuilding", "closed"].includes(replica?.state ?? "closed");
+    const image = replica && isReadable ? replica.image : null;
     return {
       name,
       page_size: row?.pageSize ?? replica?.pageSize ?? 0,
@@ -94,13 +96,6 @@ export class NodeDatabases implements Databases {
     const { catalog, clock } = this.#options;
     const replica = catalog.peek(name) ??
       await withDeadline(clock, request.deadlineMs, catalog.wait(name), `open ${name}`);
-    if (request.level === "linearizable") {
-      const what = `prove that ${name} is current`;
-      const tip = await withDeadline(clock, request.deadlineMs, replica.prove(), what);
-      await replica.image.reached(tip, request.deadlineMs);
-    } else if (request.minEpoch !== undefined) {
-      await this.#reached(replica, request.minEpoch, request.deadlineMs);
-    }
     return answerOf(await this.#read(replica, request));
   }
 
@@ -151,19 +146,26 @@ export class NodeDatabases implements Databases {
     );
   }
 
-  /** On a node that owns the chain an epoch beyond the tip does not exist yet, and may never. */
-  async #reached(replica: Replica, epoch: number, deadlineMs: number): Promise<void> {
-    await replica.image.reached(epoch, deadlineMs);
-  }
-
   /** A database that is dropped while it is read is `missing`, however far the drop has come. */
   async #read(replica: Replica, request: QueryRequest): Promise<ReadResult> {
     try {
-      if (!replica.dropped) return await this.#readImage(replica, request);
+      if (!replica.dropped) {
+        await this.#waitForLevel(replica, request);
+        return await this.#readImage(replica, request);
+      }
     } catch (error) {
       if (!replica.dropped) throw error;
     }
     throw dropped(replica.name);
+  }
+
+  async #waitForLevel(replica: Replica, request: QueryRequest): Promise<void> {
+    const { level, minEpoch, deadlineMs } = request;
+    if (level === "linearizable") {
+      const what = `prove that ${replica.name} is current`;
+      const tip = await withDeadline(this.#options.clock, deadlineMs, replica.prove(), what);
+      await replica.image.reached(tip, deadlineMs);
+    } else if (minEpoch !== undefined) await replica.image.reached(minEpoch, deadlineMs);
   }
 
   /** The image may be replaced between choosing it and reading it: then the new one is read. */

@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { Failure } from "../base/failure.ts";
 import type { Random } from "../base/random.ts";
 import { isDatabaseName } from "../epoch/name.ts";
+import { fileFailure } from "../store/file-error.ts";
 import { type FileLock, lockFile, readText } from "./lock.ts";
 
 export interface Identity {
@@ -18,9 +19,7 @@ export interface Identity {
  * process on this machine runs with that file, `invalid` when the file holds something else.
  */
 export function takeIdentity(path: string, random: Random): Identity {
-  mkdirSync(dirname(path), { recursive: true });
-  const isNew = !existsSync(path) || readText(path) === "";
-  const lock = lockFile(path);
+  const { isNew, lock } = openIdentity(path);
   if (!lock) {
     throw new Failure(
       "conflict",
@@ -39,6 +38,15 @@ export function takeIdentity(path: string, random: Random): Identity {
     );
   }
   return { id, nonce: hex(random.bytes(16)), lock };
+}
+
+function openIdentity(path: string): { readonly isNew: boolean; readonly lock: FileLock | null } {
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    return { isNew: !existsSync(path) || readText(path) === "", lock: lockFile(path) };
+  } catch (error) {
+    throw fileFailure(`keep the node id at ${path} (cluster_mode.node_id_path)`, error);
+  }
 }
 
 export function hex(bytes: Uint8Array): string {

@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import { MEMORY_DIR_BYTES_MIN } from "../base/limits.ts";
+import { fileFailure } from "../store/file-error.ts";
 import { type FileLock, lockExisting, lockFile } from "./lock.ts";
 
 const PREFIX = "headgate-";
@@ -34,6 +35,14 @@ export function defaultMemoryDir(): string {
 
 /** Makes this process's folder under `base` and removes those of dead processes. */
 export function openMemoryFolder(base: string, name: string, log: Log): MemoryFolder {
+  try {
+    return openFolder(base, name, log);
+  } catch (error) {
+    throw fileFailure(`keep databases in ${base} (memory_dir)`, error);
+  }
+}
+
+function openFolder(base: string, name: string, log: Log): MemoryFolder {
   mkdirSync(base, { recursive: true });
   removeLeftovers(base, log);
   const path = join(base, PREFIX + name);

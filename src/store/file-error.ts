@@ -37,5 +37,10 @@ export function fileFailure(action: string, error: unknown): Failure {
   if (error instanceof Failure) return error;
   const code = errorCode(error) ?? "";
   const kind = KINDS[code] ?? "unavailable";
-  return new Failure(kind, `Cannot ${action}${HINTS[code] ?? ""}`, { cause: error });
+  return new Failure(kind, `Cannot ${action}${HINTS[code] ?? reason(error)}`, { cause: error });
+}
+
+/** "EROFS: read-only file system, mkdir '/data'" without the call, which the action says. */
+function reason(error: unknown): string {
+  return error instanceof Error ? ` (${error.message.split(", ", 1)[0]})` : "";
 }
