@@ -1,9 +1,6 @@
 /** Wires one node and starts and stops its parts in order. */
-import type { Clock } from "../base/clock.ts";
 import { describe, Failure, isFailure } from "../base/failure.ts";
-import type { Log } from "../base/log.ts";
 import { Metrics } from "../base/metrics.ts";
-import type { Random } from "../base/random.ts";
 import type { Config } from "../config/config.ts";
 import { SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { ClusterStatus, HeadgateNode, Readiness } from "../http/node.ts";
@@ -18,21 +15,9 @@ import { type Identity, takeIdentity } from "./identity.ts";
 import { Leadership } from "./leadership.ts";
 import { Maintenance } from "./maintenance.ts";
 import { defaultMemoryDir, type MemoryFolder, openMemoryFolder } from "./memory-folder.ts";
+import type { NodeParts } from "./node-parts.ts";
 import { assembleParts, type Assembly, openNodeStore } from "./parts.ts";
 import { SystemDatabase } from "./system-database.ts";
-
-export interface NodeParts {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly log: Log;
-  readonly version: string;
-  /** The argv that starts this program again, for child processes. */
-  readonly childCommand: readonly string[];
-  /** Ends the process: another one runs with this node's id. */
-  exit(code: number): void;
-  /** For crash points of tests. */
-  readonly environment: Readonly<Record<string, string | undefined>>;
-}
 
 export interface NodeHandle {
   readonly node: HeadgateNode;

@@ -18,7 +18,7 @@ import type { Store } from "../store/store.ts";
 import { crashPoints } from "./crash-point.ts";
 import type { Identity } from "./identity.ts";
 import type { MemoryFolder } from "./memory-folder.ts";
-import type { NodeParts } from "./node.ts";
+import type { NodeParts } from "./node-parts.ts";
 
 export interface NodeStore {
   readonly store: Store;

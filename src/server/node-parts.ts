@@ -1,0 +1,17 @@
+/** What a node is given by the process that it runs in. */
+import type { Clock } from "../base/clock.ts";
+import type { Log } from "../base/log.ts";
+import type { Random } from "../base/random.ts";
+
+export interface NodeParts {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly log: Log;
+  readonly version: string;
+  /** The argv that starts this program again, for child processes. */
+  readonly childCommand: readonly string[];
+  /** Ends the process: another one runs with this node's id. */
+  exit(code: number): void;
+  /** For crash points of tests. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
