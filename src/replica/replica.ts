@@ -45,7 +45,7 @@ export class Replica {
       parts.log.debug("replica", { database: name, from, event, to })
     );
     this.chain = { store: parts.store, layout: parts.layout, name };
-    this.#poll = new Poll(parts, name, () => this.#follow());
+    this.#poll = new Poll(parts, name, () => this.follow());
     this.#snapshots = new Snapshots(parts, this.chain, (epoch) => hooks.onSnapshot(this, epoch));
     this.#durable = new Durable(parts, this.chain, this.#snapshots, pageSize);
   }
@@ -266,10 +266,10 @@ export class Replica {
     this.#poll.start();
   }
 
-  async #follow(): Promise<boolean> {
+  /** Reads on from the tip: true if there was more. A leader owns all chains and follows none. */
+  async follow(): Promise<boolean> {
     return await this.#turns.take(async () => {
       if (this.state === "rebuilding") await this.#rebuild();
-      // Whoever leads owns all chains, claimed or not: nobody else writes what is to be followed.
       const isLeader = this.#hooks.systemClaim() !== null &&
         this.ownership?.claim.node === this.#parts.node.id;
       return this.state === "following" && !isLeader && await this.#catchUp();

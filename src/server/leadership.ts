@@ -16,7 +16,7 @@ import {
 import type { Replica } from "../replica/replica.ts";
 import type { Store } from "../store/store.ts";
 import { type LeaderHeartbeat, readLeaderFile } from "./cluster-files.ts";
-import { probeAddress } from "./probe-address.ts";
+import { type Presence, probeAddress } from "./probe-address.ts";
 
 export interface LeadershipOptions {
   readonly store: Store;
@@ -35,16 +35,21 @@ export interface LeadershipOptions {
   onLead(isSuccessor: boolean): Promise<void>;
   /** Another process runs with this node's id: this one must end. */
   onReplaced(failure: Failure): void;
+  /** Who is at an address; by HTTP when absent. */
+  readonly probe?: (address: string) => Promise<Presence>;
 }
 
 export class Leadership {
   readonly #options: LeadershipOptions;
   readonly #takeover: TakeoverOptions;
+  readonly #probe: (address: string) => Promise<Presence>;
   readonly #closing = new AbortController();
   #system: Replica | null = null;
   #claim: number | null = null;
   #running: Promise<void> | null = null;
   #lastClaimAtMs = -Infinity;
+  /** When the loop of a leader last came round. */
+  #awakeMs = 0;
   /** What follows a claim is not done yet. */
   #isNew = false;
   #isSuccessor = false;
@@ -53,6 +58,7 @@ export class Leadership {
   constructor(options: LeadershipOptions) {
     this.#options = options;
     this.#takeover = { staleMs: options.staleMs, refusedTwiceMs: 300 };
+    this.#probe = options.probe ?? probeAddress;
   }
 
   /** Epoch of this node's claim in `system` while it leads. */
@@ -78,7 +84,10 @@ export class Leadership {
 
   async close(): Promise<void> {
     this.#closing.abort(new Failure("unavailable", "The node is stopping"));
-    await this.#running;
+    // A claim ends when the store has answered, which it may never do; nobody wants it any more.
+    const waiting = new AbortController();
+    await Promise.race([this.#running, this.#options.clock.sleep(CLOSE_MS, waiting.signal)]);
+    waiting.abort();
   }
 
   get #open(): boolean {
@@ -91,7 +100,7 @@ export class Leadership {
     const { node, eligible } = this.#options;
     if (!claim || claim.node !== node.id) return false;
     if (claim.address === node.address) return eligible;
-    const presence = await probeAddress(claim.address);
+    const presence = await this.#probe(claim.address);
     if (presence.kind === "answered" && presence.node === node.id) {
       throw new Failure(
         "conflict",
@@ -132,18 +141,27 @@ export class Leadership {
     });
     if (!written && this.#claim !== null) {
       log.warn("another node wrote leader.json; asking the chain who leads");
-      // Finds a newer claim if there is one, and then this node is deposed; else it says so soon.
-      await system.prove().catch((error) => log.warn("deposed", { cause: describe(error) }));
+      await this.#askChain(system);
       return await this.#sleep(DEPOSED_LOOK_MS);
     }
     const untilMs = clock.monotonicMs() + heartbeatMs;
     while (this.#open && this.#claim !== null && clock.monotonicMs() < untilMs) {
+      await this.#sleep(Math.min(DEPOSED_LOOK_MS, untilMs - clock.monotonicMs()));
       const nowMs = clock.monotonicMs();
-      const ms = Math.min(DEPOSED_LOOK_MS, untilMs - nowMs);
-      await this.#sleep(ms);
-      // A process that was stopped may have a successor: the next heartbeat, at once, tells.
-      if (clock.monotonicMs() - nowMs > ms + STALL_MS) return;
+      const stood = nowMs - this.#awakeMs > DEPOSED_LOOK_MS + STALL_MS;
+      this.#awakeMs = nowMs;
+      // Whoever stood still may have a successor, which may not have announced itself yet.
+      if (stood) await this.#askChain(system);
     }
+  }
+
+  /** Finds a newer claim if there is one, and then this node is deposed. */
+  async #askChain(system: Replica): Promise<void> {
+    await system.prove().catch((error) =>
+      this.#options.log.warn("cannot tell whether this node still leads, or it does not", {
+        cause: describe(error),
+      })
+    );
   }
 
   /** Another node owns `system`: looks at it and at the store until the rules say claim. */
@@ -172,10 +190,20 @@ export class Leadership {
         }
       }
       if (action.kind === "claim") {
-        if (await this.#take(action.reason)) return;
+        if (!(await this.#isOvertaken()) && await this.#take(action.reason)) return;
         state = beginTakeover(clock.monotonicMs());
       } else await this.#sleep(action.afterMs);
     }
+  }
+
+  /**
+   * Whether there is a newer claim than the one that was judged. A node that follows by polling, or
+   * was just deposed, knows an owner of the past; the one of today may well live.
+   */
+  async #isOvertaken(): Promise<boolean> {
+    const before = this.#system?.ownership?.claim.epoch;
+    await this.#system?.follow();
+    return this.#system?.ownership?.claim.epoch !== before;
   }
 
   async #observe(): Promise<Observation[]> {
@@ -184,7 +212,7 @@ export class Leadership {
     if (!claim || claim.successor !== null) return [{ kind: "resigned" }];
     const presence = claim.address === node.address
       ? { kind: "refused" as const }
-      : await probeAddress(claim.address);
+      : await this.#probe(claim.address);
     const owner: Observation = presence.kind === "answered"
       ? { kind: "answered", asOwner: presence.node === claim.node }
       : presence;
@@ -200,7 +228,7 @@ export class Leadership {
 
   async #checkReplaced(address: string): Promise<void> {
     const { node, onReplaced } = this.#options;
-    const presence = await probeAddress(address);
+    const presence = await this.#probe(address);
     if (address === node.address || presence.kind !== "answered" || presence.node !== node.id) {
       return;
     }
@@ -219,6 +247,7 @@ export class Leadership {
       return false;
     }
     this.#lastClaimAtMs = clock.monotonicMs();
+    this.#awakeMs = this.#lastClaimAtMs;
     this.#claim = system.ownership?.claim.epoch ?? system.tip;
     log.info("this node leads", {
       reason,
@@ -242,8 +271,10 @@ export class Leadership {
   }
 }
 
-/** A wait that took this much longer than asked for was no wait: the process stood still. */
+/** A round of the loop that takes this much longer than its wait: the process stood still. */
 const STALL_MS = 500;
+
+const CLOSE_MS = 1_000;
 
 /** How soon the heartbeat loop notices that this node was deposed. */
 const DEPOSED_LOOK_MS = 1_000;

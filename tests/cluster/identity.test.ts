@@ -144,6 +144,12 @@ describe("another node", () => {
     });
     expect(await history.problems(next)).toEqual([]);
     await eventually(async () => (await history.problems(client)).length === 0);
+    // And it does not take back what a living owner has.
+    await Bun.sleep(1_500);
+    expect(must(await next.get("/v1/cluster"))).toMatchObject({
+      leader: { id: second.id },
+      term: 2,
+    });
     next.close();
     client.close();
   }, 60_000);
