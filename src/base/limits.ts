@@ -44,6 +44,8 @@ export const KEPT_ANSWER_BYTES_MAX = 64 * KIB;
 export const IDEMPOTENCY_KEY_BYTES_MAX = 256;
 /** How long an answer is kept for its idempotency key. */
 export const KEPT_ANSWER_MS = 24 * 3600 * 1000;
+/** Own clock and the store's may differ by so much before nothing is deleted by age (I11). */
+export const CLOCK_OFFSET_MS_MAX = 5 * 60 * 1000;
 
 export const READ_TIMEOUT_MS = 30_000;
 export const WRITE_TIMEOUT_MS = 5_000;

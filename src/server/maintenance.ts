@@ -1,7 +1,7 @@
 /** What a node does by itself now and then: its broker file, forgetting old answers, its catalog. */
 import type { Clock } from "../base/clock.ts";
 import { describe, type Failure, isFailure } from "../base/failure.ts";
-import { KEPT_ANSWER_MS, MACHINERY_TIMEOUT_MS } from "../base/limits.ts";
+import { CLOCK_OFFSET_MS_MAX, KEPT_ANSWER_MS, MACHINERY_TIMEOUT_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -13,6 +13,8 @@ export interface MaintenanceOptions {
   readonly log: Log;
   readonly catalog: Catalog;
   leads(): boolean;
+  /** Time of the store minus own clock. */
+  clockOffsetMs(): number;
   readonly record: BrokerRecord;
   readonly recordEveryMs: number;
   facts(): Omit<BrokerFile, "format" | "at">;
@@ -70,9 +72,15 @@ export class Maintenance {
 
   /** Answers of idempotency keys are kept for a day; nothing is written where none is older. */
   async #forgetAnswers(): Promise<void> {
-    const { clock, catalog, leads } = this.#options;
+    const { clock, catalog, leads, clockOffsetMs, log } = this.#options;
     if (!leads()) return;
-    const before = clock.nowMs() - KEPT_ANSWER_MS;
+    const offsetMs = clockOffsetMs();
+    if (Math.abs(offsetMs) > CLOCK_OFFSET_MS_MAX) {
+      return log.warn("no old answers are forgotten: this clock is not the store's [I11]", {
+        offset_ms: Math.round(offsetMs),
+      });
+    }
+    const before = Math.floor(clock.nowMs() + offsetMs - KEPT_ANSWER_MS);
     for (const replica of catalog.replicas()) {
       if (replica.name === SYSTEM_DATABASE || replica.state !== "owning") continue;
       if (await hasOlder(replica, before)) {

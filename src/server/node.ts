@@ -109,6 +109,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       log,
       catalog: this.#catalog,
       leads: () => this.#leadership.claim !== null,
+      clockOffsetMs: () => assembly.store.clockOffsetMs(),
       record: new BrokerRecord(filesParts),
       recordEveryMs: mode.broker_heartbeat_interval_secs * 1000,
       facts: () => this.#brokerFacts(),
