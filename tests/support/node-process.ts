@@ -9,11 +9,11 @@
  *   await node.start();
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { S3Settings } from "../../src/store/url.ts";
 import { Client } from "./client.ts";
-import { freePort } from "./s3-server.ts";
 
 const root = join(import.meta.dir, "../..");
 
@@ -113,7 +113,7 @@ export class NodeProcess {
   async launch(
     environment: Record<string, string> = {},
   ): Promise<{ readonly ended: Promise<Ended> }> {
-    if (this.#port === 0) this.#port = await freePort();
+    if (this.#port === 0) this.#port = await listeningPort();
     this.#log = "";
     const { command, variables } = this.#command();
     const child = Bun.spawn(command, {
@@ -207,6 +207,22 @@ export class NodeProcess {
       this.#log += decoder.decode(bytes, { stream: true });
       for (const watcher of this.#watchers) watcher();
     }
+  }
+}
+
+/**
+ * A free port below those that the kernel gives to outgoing connections (from 32768 on): such a one
+ * could be taken while its node is between two lives.
+ */
+async function listeningPort(): Promise<number> {
+  for (;;) {
+    const port = 12_000 + Math.floor(Math.random() * 20_000);
+    const server = createServer();
+    const isFree = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+    });
+    if (isFree) return port;
   }
 }
 
