@@ -28,6 +28,8 @@ export interface ClientParts {
 export interface ClientOptions {
   /** Mean time between a client's requests. */
   readonly thinkMs: number;
+  /** Linearizable reads, and writes that change nothing, out of a hundred requests. */
+  readonly proofsPercent: number;
   /** Administrative changes out of a thousand requests. */
   readonly adminPerMille: number;
 }
@@ -85,6 +87,9 @@ export class Clients {
     const { random, databases } = this.#parts;
     const database = databases[random.below(databases.length)] ?? "a";
     if (random.below(1000) < this.options.adminPerMille) return await this.#admin(database);
+    if (random.below(100) < this.options.proofsPercent) {
+      return random.below(3) === 0 ? await this.#nothing(database) : await this.#read(database, 99);
+    }
     const choice = random.below(100);
     if (choice < 30) return await this.#append(database, client, false);
     if (choice < 50) return await this.#append(database, client, true);

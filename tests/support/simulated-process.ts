@@ -214,7 +214,7 @@ export class SimulatedProcess {
         await readers.forget();
       },
       temporaryPath,
-      removeFile: async (path) => rmSync(path, { force: true }),
+      removeFile: (path) => Promise.resolve(rmSync(path, { force: true })),
       readFile: async function* (path) {
         yield new Uint8Array(readFileSync(path));
       },

@@ -43,6 +43,8 @@ const FAULTS: readonly Fault[] = [
 export interface WeatherOptions {
   /** Requests out of a thousand that meet a fault. */
   readonly faultsPerMille: number;
+  /** Creates out of a hundred whose answer is long on its way. */
+  readonly slowCreatesPercent?: number;
   /** A request that meets none takes up to this long, each way. */
   readonly latencyMsMax: number;
   /** "Applied late" is up to this long after it was sent. */
@@ -76,6 +78,9 @@ export class Weather {
       const fault = FAULTS[this.#random.below(FAULTS.length)] ?? "hang";
       return this.#fault(fault, operation);
     }
+    const isSlow = operation === "create" &&
+      this.#random.below(100) < (this.options.slowCreatesPercent ?? 0);
+    if (isSlow) return this.#fault("slow answer", operation);
     return { arrivesMs: this.#latency(), answersMs: this.#latency(), answer: "true" };
   }
 

@@ -82,6 +82,7 @@ export class World {
     const isCalm = options.isCalm ?? false;
     this.weather = new Weather(random, {
       faultsPerMille: isCalm ? 0 : [5, 20, 60, 150][random.below(4)] ?? 20,
+      slowCreatesPercent: isCalm ? 0 : [0, 0, 25][random.below(3)] ?? 0,
       latencyMsMax: [10, 60, 300][random.below(3)] ?? 60,
       lateMsMax: 60_000,
     });
@@ -124,7 +125,11 @@ export class World {
       processOf: (address) => this.nodes.at(address),
       databases: DATABASES,
       trace,
-    }, { thinkMs: 200 + random.below(1_500), adminPerMille: isCalm ? 0 : random.below(15) });
+    }, {
+      thinkMs: 200 + random.below(1_500),
+      proofsPercent: [0, 0, 40][random.below(3)] ?? 0,
+      adminPerMille: isCalm ? 0 : random.below(15),
+    });
   }
 
   get nowMs(): number {
