@@ -103,7 +103,8 @@ export class PreparedStatements {
       checked,
       statement,
       columns: statement.reader ? statement.columnNames : null,
-      isPlain: checked.explains || PLAIN.has(checked.keyword),
+      // SQLite counts an EXPLAIN as running until it is finalized, and no savepoint ends before.
+      isPlain: !checked.explains && PLAIN.has(checked.keyword),
       insertId: checked.mayInsert ? this.#insertId(sql) : "none",
     };
   }

@@ -167,13 +167,15 @@ export class RequestRunner {
     const prepared = this.#prepared.get(sql, trusted);
     if (!prepared.isPlain) this.#schemaTouched = true;
     if (!prepared.checked.reads) this.#hasWritten = true;
+    let stepped = prepared;
     try {
       const bound = bind(prepared.checked, params);
-      const stepped = bound.sql === sql ? prepared : this.#prepared.get(bound.sql, trusted);
+      if (bound.sql !== sql) stepped = this.#prepared.get(bound.sql, trusted);
       const result = this.#step(prepared, stepped, bound.values);
       if (!prepared.isPlain) this.#refuseTemporary();
       return result;
     } finally {
+      if (stepped !== prepared) this.#prepared.release(stepped);
       this.#prepared.release(prepared);
     }
   }

@@ -158,6 +158,8 @@ export class WriterWorkspace implements Workspace {
   }
 
   #hear(message: FromWriter): void {
+    // The child answers what was sent before it failed.
+    if (this.#failure !== null) return;
     const batch = this.#batches.current;
     switch (message.kind) {
       case "ready":

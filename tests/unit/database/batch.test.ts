@@ -37,6 +37,18 @@ describe("requests of one batch", () => {
     expect(rows()).toEqual([1, 2]);
   });
 
+  test("a write that is only explained changes nothing and disturbs nobody", () => {
+    const { answers } = harness.batch(
+      insert(1),
+      request(["EXPLAIN INSERT INTO t VALUES (?, ?)", 9, { real: "1.0" }]),
+      request("EXPLAIN QUERY PLAN DELETE FROM t", "EXPLAIN DROP TABLE t"),
+      insert(2),
+    );
+    expect(results(answers[1])[0]).toMatchObject({ rows_affected: 0, last_insert_id: null });
+    expect(results(answers[2])).toHaveLength(2);
+    expect(rows()).toEqual([1, 2]);
+  });
+
   const endings: [string, string][] = [
     ["INSERT OR ROLLBACK", "INSERT OR ROLLBACK INTO t VALUES (1, 'again')"],
     ["RAISE(ROLLBACK)", "INSERT INTO guarded VALUES (1)"],
