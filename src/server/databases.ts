@@ -20,6 +20,7 @@ import { dropped } from "../replica/failures.ts";
 import { epochAt } from "../replica/moment.ts";
 import type { Parts } from "../replica/parts.ts";
 import type { Replica } from "../replica/replica.ts";
+import { errorCode, fileFailure } from "../store/file-error.ts";
 import { type Catalog, DEFAULT_PAGE_SIZE } from "./catalog.ts";
 
 export interface DatabasesOptions {
@@ -108,9 +109,14 @@ export class NodeDatabases implements Databases {
     }
     const path = parts.temporaryPath("export");
     const epoch = at === "now" ? null : await this.#epochOf(replica, at);
-    const head = epoch === null || epoch === replica.image.head.epoch
-      ? await replica.image.copy(path)
-      : await exportEpoch(parts, replica.chain, epoch, path);
+    const isHead = epoch === null || epoch === replica.image.head.epoch;
+    const copying = isHead
+      ? replica.image.copy(path)
+      : exportEpoch(parts, replica.chain, epoch, path);
+    const head = await copying.catch(async (error) => {
+      await parts.removeFile(path);
+      throw copyFailure(name, error);
+    });
     return {
       path,
       size: head.commit * replica.pageSize,
@@ -129,7 +135,9 @@ export class NodeDatabases implements Databases {
     const epoch = await this.#epochOf(replica, at);
     const path = parts.temporaryPath("rollback");
     try {
-      await exportEpoch(parts, replica.chain, epoch, path);
+      await exportEpoch(parts, replica.chain, epoch, path).catch((error) => {
+        throw copyFailure(name, error);
+      });
       const source = { path };
       return { epoch: await replica.rewrite({ source, keepRequests: true, kind: "data" }) };
     } finally {
@@ -178,6 +186,11 @@ export class NodeDatabases implements Databases {
       return await this.#options.readers.query(replica.image, request);
     }
   }
+}
+
+/** A full `memory_dir` is no bug, and nothing was done yet. */
+function copyFailure(name: string, error: unknown): unknown {
+  return errorCode(error) === undefined ? error : fileFailure(`copy ${name} to memory_dir`, error);
 }
 
 function missing(catalog: Catalog, name: string): never {
