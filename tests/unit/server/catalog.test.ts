@@ -153,6 +153,19 @@ describe("dropping a database", () => {
     });
   }
 
+  test("that another leader had begun is finished by the next, which has not read that yet", async () => {
+    const leader = await bench.leader();
+    await fill(leader);
+    const next = await bench.member("n2");
+    await bench.settle(next.catalog.wait("orders"));
+    bench.crashAt = "drop.after_tombstone";
+    await bench.failure(drop(leader));
+    await bench.lead(next);
+    expect(next.catalog.peek("orders")?.dropped).toBe(false);
+    expect(await bench.settle(drop(next))).toBe(4);
+    expect(bench.names(next)).toEqual([]);
+  });
+
   test("of the cluster's own database is denied", async () => {
     const leader = await bench.leader();
     expect(() => leader.catalog.drop("system")).toThrow(
