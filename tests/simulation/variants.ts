@@ -146,7 +146,7 @@ export const VARIANTS: readonly Variant[] = [
     put: "(parts as any).kept?.get(chain.name) ??\n" +
       "    await parts.openWorkspace(chain.name, image, options.pageSize);",
   }]),
-  new Variant("loser skips the winner's epoch", "I9", 60, [{
+  new Variant("loser skips the winner's epoch", "I9", 40, [{
     file: "src/replica/replica.ts",
     find: `      if (this.#durable.image) await this.#catchUp();\n    } catch`,
     put: `      if (this.#durable.image) await this.#durable.skipNext();\n    } catch`,

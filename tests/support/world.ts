@@ -10,6 +10,7 @@ import { join } from "node:path";
 import { createLog, type Log } from "../../src/base/log.ts";
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { SYSTEM_DATABASE } from "../../src/epoch/name.ts";
+import type { Image } from "../../src/database/image.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import { Bucket } from "./simulated-bucket.ts";
 import { Clients } from "./simulated-clients.ts";
@@ -67,6 +68,8 @@ export class World {
   readonly directory: string;
   readonly #options: WorldOptions;
   readonly #writes: WritesInFlight;
+  /** The head at which each image was last compared byte by byte. */
+  readonly #compared = new WeakMap<Image, number>();
   #touched: SimulatedProcess | null = null;
   #hash = 0n;
 
@@ -290,7 +293,8 @@ export class World {
     }
     if (["rebuilding", "closed", "opening"].includes(state) || tip === 0) return;
     if (state === "claiming" && chain.tip === 0) return;
-    const { head } = replica.image;
+    const { image } = replica;
+    const { head } = image;
     const truth = chain.epoch(head.epoch);
     if (
       truth?.header.databaseChecksum !== head.databaseChecksum ||
@@ -298,6 +302,19 @@ export class World {
     ) {
       this.violated("I6", `${process.name} at ${head.epoch} of ${name} is not what the chain is`);
     }
+    if (this.#compared.get(image) === head.epoch) return;
+    this.#compared.set(image, head.epoch);
+    void this.#compare(process, replica, image).catch(() => {});
+  }
+
+  /** Between two epochs, every byte of an image's file is what the chain makes it. */
+  async #compare(process: SimulatedProcess, { name }: Replica, image: Image): Promise<void> {
+    await image.read(() => {
+      const { epoch } = image.head;
+      const truth = this.bucket.chain(name).bytes(epoch);
+      if (Buffer.compare(readFileSync(image.path), truth) === 0) return;
+      this.violated("I6", `${process.name} has another ${name} at ${epoch} than the chain`);
+    });
   }
 
   #checkEnd(): void {
