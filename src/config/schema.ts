@@ -97,11 +97,6 @@ const storage = z.strictObject({
 
 const limitsSchema = z.strictObject({
   epoch_bytes_max: bytes(limits.OBJECT_BYTES_MAX / 4).default(limits.EPOCH_BYTES_MAX),
-  batch_requests_max: count(1_000_000).default(limits.BATCH_REQUESTS_MAX),
-  batch_bytes_max: bytes(1024 * 1024 * 1024).default(limits.BATCH_BYTES_MAX),
-  queue_requests_max: count(10_000_000).default(limits.QUEUE_REQUESTS_MAX),
-  queue_bytes_max: bytes(64 * 1024 * 1024 * 1024).default(limits.QUEUE_BYTES_MAX),
-  unapplied_bytes_max: bytes(64 * 1024 * 1024 * 1024).default(limits.UNAPPLIED_BYTES_MAX),
   body_bytes_max: bytes(512 * 1024 * 1024).default(limits.BODY_BYTES_MAX),
   result_bytes_max: bytes(1024 * 1024 * 1024).default(limits.RESULT_BYTES_MAX),
   read_timeout_ms: whole(1, limits.TIMEOUT_MS_MAX).default(limits.READ_TIMEOUT_MS),

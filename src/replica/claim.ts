@@ -20,6 +20,8 @@ export interface ClaimOptions {
   readonly pageSize: number;
   /** Epoch of our claim in `system`, or null when this is that claim. */
   readonly systemClaim: number | null;
+  /** Asked before a chain other than `system` is claimed: whoever was deposed finds out here. */
+  proveLead?(): Promise<unknown> | undefined;
   /** Takes the claim into the image, once nothing lies after it. False when nobody wants it now. */
   accept(claim: TakenEpoch): Promise<boolean>;
   onRefused(): void;
@@ -42,6 +44,7 @@ export async function claimChain(parts: Parts, options: ClaimOptions): Promise<C
   const tip: Tip = image?.head ?? NOTHING;
   const number = tip.epoch + 1;
   const nodeId = parts.random.u64();
+  if (options.systemClaim !== null) await options.proveLead?.();
   const workspace = await parts.openWorkspace(chain.name, image, options.pageSize);
   const appender = new Appender(parts, chain, tip, options.onRefused);
   try {

@@ -4,6 +4,8 @@ import type { Replica } from "./replica.ts";
 export interface ReplicaHooks {
   /** Epoch of our claim in `system`, or null while this node does not lead: then nothing is claimed. */
   systemClaim(): number | null;
+  /** Resolves when the chain of `system` shows that this node still led after the call. */
+  proveLead?(): Promise<unknown>;
   /** This node lost the chain, or found that a newer leader has it. */
   onFenced(replica: Replica): void;
   /** A snapshot was written and verified. */

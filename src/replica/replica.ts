@@ -35,7 +35,6 @@ export class Replica {
   readonly #life: Lifecycle;
   #owner: Owner | null = null;
   #nodeId = 0n;
-  /** Changes of role happen one after another. */
   readonly #turns = new Turns();
 
   private constructor(parts: Parts, name: string, pageSize: number, hooks: ReplicaHooks) {

@@ -131,6 +131,10 @@ export class NodeDatabases implements Databases {
       throw new Failure("denied", "The database system is never rolled back; it can be exported");
     }
     if (at === "now") throw new Failure("invalid", "A rollback needs an epoch or a time");
+    if ("timeMs" in at && at.timeMs > this.#options.clock.nowMs()) {
+      const time = new Date(at.timeMs).toISOString();
+      throw new Failure("invalid", `Cannot roll ${name} back to ${time}: it lies ahead`);
+    }
     const replica = await catalog.wait(name);
     const epoch = await this.#epochOf(replica, at);
     const path = parts.temporaryPath("rollback");

@@ -19,6 +19,9 @@ import type { NodeParts } from "./node-parts.ts";
 import { assembleParts, type Assembly, openNodeStore } from "./parts.ts";
 import { SystemDatabase } from "./system-database.ts";
 
+/** A store that failed for this long makes a node not ready. */
+const STORE_FAILING_MS = 5_000;
+
 export interface NodeHandle {
   readonly node: HeadgateNode;
   /** Finds or makes the cluster. Resolves when this node serves; rejects when it must not. */
@@ -184,6 +187,10 @@ class RunningNode implements HeadgateNode, NodeHandle {
   ready(): Readiness {
     const replica = this.#catalog.peek(SYSTEM_DATABASE);
     const reasons = this.#state === "active" ? [] : [`the node is ${this.#state}`];
+    const failingMs = this.#taken.assembly.storeFailingMs();
+    if (failingMs > STORE_FAILING_MS) {
+      reasons.push(`the store has failed for ${Math.round(failingMs / 1000)} s`);
+    }
     return {
       ready: reasons.length === 0,
       role: this.#leadership.claim === null ? "broker" : "leader",
@@ -205,6 +212,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
   #hooks(): ReplicaHooks {
     return {
       systemClaim: () => this.#leadership.claim,
+      proveLead: () => this.#catalog.system.replica.prove(),
       onFenced: (replica) => this.#onFenced(replica),
       onSnapshot: (replica, epoch) => this.#onSnapshot(replica, epoch),
     };

@@ -30,6 +30,8 @@ export interface Assembly {
   readonly store: Store;
   readonly readers: Readers;
   priceMonthUsd(): number;
+  /** For how long no request to the store has succeeded while some failed; 0 when all is well. */
+  storeFailingMs(): number;
   close(): Promise<void>;
 }
 
@@ -118,6 +120,7 @@ export function assembleParts(options: AssemblyOptions): Assembly {
     store,
     readers,
     priceMonthUsd: () => meter.price().perMonthUsd,
+    storeFailingMs: () => meter.failingMs(),
     close: async () => {
       await readers.close();
       await children.close();

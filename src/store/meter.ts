@@ -57,6 +57,8 @@ export interface StorePrice {
 export interface MeteredStore extends Store {
   counts(): StoreCounts;
   price(): StorePrice;
+  /** Time since the first failure after the last success; 0 when the last request succeeded. */
+  failingMs(): number;
 }
 
 /**
@@ -100,6 +102,7 @@ export function metered(store: Store, metrics: Metrics, clock: Clock): MeteredSt
     close: () => store.close(),
     counts: () => meter.counts(),
     price: () => meter.price(),
+    failingMs: () => meter.failingMs(),
   };
 }
 
@@ -120,6 +123,7 @@ class Meter {
   /** Dollars by slot of time; those of the last period count. */
   readonly #spent: { slot: number; usd: number }[] = [];
   #totalUsd = 0;
+  #failingSinceMs: number | null = null;
 
   constructor(metrics: Metrics, clock: Clock) {
     this.#metrics = metrics;
@@ -146,10 +150,12 @@ class Meter {
     try {
       const result = await send();
       const { outcome, received } = judge(result);
+      this.#failingSinceMs = null;
       if (received !== undefined) this.#received(operation, received);
       this.#count(operation, outcome, false);
       return result;
     } catch (error) {
+      this.#failingSinceMs ??= startMs;
       this.#count(operation, error instanceof Failure ? error.kind : "bug", true);
       throw error;
     } finally {
@@ -174,6 +180,10 @@ class Meter {
     const periodMs = Math.max(PERIOD_MS_MIN, nowMs - sinceMs);
     const usd = spent.reduce((sum, { usd }) => sum + usd, 0);
     return { perMonthUsd: usd / periodMs * MONTH_MS, totalUsd: this.#totalUsd, periodMs };
+  }
+
+  failingMs(): number {
+    return this.#failingSinceMs === null ? 0 : this.#clock.monotonicMs() - this.#failingSinceMs;
   }
 
   #received(operation: StoreOperation, bytes: number): void {
