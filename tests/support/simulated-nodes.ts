@@ -35,12 +35,6 @@ interface Machine {
   isPruning: boolean;
 }
 
-interface Verified {
-  readonly database: string;
-  readonly epoch: number;
-  readonly atMs: number;
-}
-
 /** How things go wrong; all zero in calm. */
 export interface Chaos {
   /** Mean time between two mishaps of any kind. */
@@ -54,7 +48,7 @@ export class Nodes {
   readonly #machines: Machine[];
   readonly #random: Random;
   readonly #timeline: Timeline;
-  readonly #verified: Verified[] = [];
+  readonly #verified: { database: string; epoch: number; atMs: number }[] = [];
   /** Null in calm: then one machine leads, and nobody takes it from it. */
   chaos: Chaos | null;
   crashes = 0;

@@ -3,16 +3,14 @@
  * from one seed. After every event what nodes believe is held against what happened; at the end the
  * weather clears, somebody leads, and everybody must agree.
  */
-import { Database } from "bun:sqlite";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createLog, type Log } from "../../src/base/log.ts";
 import { type Random, seededRandom } from "../../src/base/random.ts";
-import { SYSTEM_DATABASE } from "../../src/epoch/name.ts";
-import type { Image } from "../../src/database/image.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import { Bucket } from "./simulated-bucket.ts";
+import { Checks } from "./simulated-checks.ts";
 import { Clients } from "./simulated-clients.ts";
 import { SimulatedClock, Timeline, WORLD_BEGAN_MS } from "./simulated-clock.ts";
 import { Damages } from "./simulated-damage.ts";
@@ -68,8 +66,7 @@ export class World {
   readonly directory: string;
   readonly #options: WorldOptions;
   readonly #writes: WritesInFlight;
-  /** The head at which each image was last compared byte by byte. */
-  readonly #compared = new WeakMap<Image, number>();
+  readonly #checks: Checks;
   #touched: SimulatedProcess | null = null;
   #hash = 0n;
 
@@ -118,6 +115,12 @@ export class World {
         needlessClaims: [100, 25, 6][random.below(3)] ?? 25,
       },
     );
+    this.#checks = new Checks({
+      bucket: this.bucket,
+      violated,
+      running: () => this.nodes.running(),
+      pass: (ms) => this.pass(ms),
+    });
     this.clients = new Clients({
       timeline,
       random,
@@ -160,7 +163,7 @@ export class World {
     while (!isOver && this.violations.length === 0 && this.nowMs <= untilMs) {
       this.#touched = null;
       if (!this.timeline.step()) return;
-      if (this.#touched) this.#checkProcess(this.#touched);
+      if (this.#touched) this.#checks.process(this.#touched);
       if (this.timeline.events > EVENTS_MAX) {
         return this.violated("liveness", `${EVENTS_MAX} events and no end`);
       }
@@ -174,7 +177,7 @@ export class World {
       this.clients.start(2 + this.random.below(4));
       this.pass(this.#options.roughMs ?? 60_000 + this.random.below(120_000));
       if (this.violations.length === 0) this.calmDown();
-      if (this.violations.length === 0) this.#checkEnd();
+      if (this.violations.length === 0) this.#checks.end(DATABASES);
       if (this.violations.length === 0) {
         this.history.check(this.bucket.chains.values(), (invariant, what) => {
           this.violated(invariant, what);
@@ -274,90 +277,6 @@ export class World {
     const what = typeof outcome === "string" ? outcome : outcome === null ? "nothing" : "it";
     this.trace(`${request.sender} hears ${request.operation} ${request.key} ${what}`);
     this.#writes.heard(request, outcome);
-  }
-
-  #checkProcess(process: SimulatedProcess): void {
-    if (process.clock.isStopped) return;
-    for (const replica of process.catalog.replicas()) this.#checkReplica(process, replica);
-  }
-
-  /** I6, and that nobody knows of epochs that are not durable. */
-  #checkReplica(process: SimulatedProcess, replica: Replica): void {
-    const { state, name, tip } = replica;
-    if (state === "corrupt") {
-      return this.violated("I9", `${process.name} finds ${name} corrupt`);
-    }
-    const chain = this.bucket.chain(name);
-    if (tip > chain.tip) {
-      this.violated("I3", `${process.name} takes epoch ${tip} of ${name} for durable`);
-    }
-    if (["rebuilding", "closed", "opening"].includes(state) || tip === 0) return;
-    if (state === "claiming" && chain.tip === 0) return;
-    const { image } = replica;
-    const { head } = image;
-    const truth = chain.epoch(head.epoch);
-    if (
-      truth?.header.databaseChecksum !== head.databaseChecksum ||
-      truth.fileChecksum !== head.fileChecksum
-    ) {
-      this.violated("I6", `${process.name} at ${head.epoch} of ${name} is not what the chain is`);
-    }
-    if (this.#compared.get(image) === head.epoch) return;
-    this.#compared.set(image, head.epoch);
-    void this.#compare(process, replica, image).catch(() => {});
-  }
-
-  /** Between two epochs, every byte of an image's file is what the chain makes it. */
-  async #compare(process: SimulatedProcess, { name }: Replica, image: Image): Promise<void> {
-    await image.read(() => {
-      const { epoch } = image.head;
-      const truth = this.bucket.chain(name).bytes(epoch);
-      if (Buffer.compare(readFileSync(image.path), truth) === 0) return;
-      this.violated("I6", `${process.name} has another ${name} at ${epoch} than the chain`);
-    });
-  }
-
-  #checkEnd(): void {
-    const processes = this.nodes.running();
-    for (const name of [SYSTEM_DATABASE, ...DATABASES]) {
-      const chain = this.bucket.chain(name);
-      if (chain.tip === 0) continue;
-      this.#checkIntegrity(name, chain.open(chain.tip));
-      for (const process of processes) {
-        if (this.violations.length > 0) return;
-        const replica = process.catalog.peek(name);
-        if (!replica) continue;
-        const { epoch } = replica.image.head;
-        if (epoch !== chain.tip) {
-          this.violated(
-            "liveness",
-            `${process.name} is at ${epoch} of ${name} (${replica.state}), the chain at ${chain.tip}`,
-          );
-        }
-        this.#checkBytes(process, replica);
-      }
-    }
-  }
-
-  /** Every byte of an image is what the chain makes it. */
-  #checkBytes(process: SimulatedProcess, replica: Replica): void {
-    const path = process.parts.temporaryPath("copy");
-    let isCopied = false;
-    replica.image.copy(path).then(
-      () => isCopied = true,
-      (error) => this.violated("I6", `${process.name} cannot copy ${replica.name}: ${error}`),
-    );
-    this.pass(1_000);
-    if (!isCopied) return this.violated("I6", `${process.name} does not copy ${replica.name}`);
-    const chain = this.bucket.chain(replica.name);
-    if (Buffer.compare(readFileSync(path), chain.bytes(chain.tip)) === 0) return;
-    this.violated("I6", `${process.name} has another ${replica.name} than the chain`);
-  }
-
-  #checkIntegrity(name: string, database: Database): void {
-    const verdict = database.query("PRAGMA integrity_check").values().join();
-    if (verdict !== "ok") this.violated("I6", `${name}: ${verdict}`);
-    database.close();
   }
 }
 
