@@ -55,6 +55,11 @@ export function mayClaim(
   return systemClaim !== null && systemClaim >= (ownership?.claim.systemClaim ?? 0);
 }
 
+/** A write claims its chain; only `system` is claimed by the rules of who leads, and not before. */
+export function claimsWhenWritten(database: string, systemClaim: number | null): boolean {
+  return systemClaim !== null && database !== SYSTEM_DATABASE;
+}
+
 export const INSERT_CLAIM =
   "INSERT INTO _headgate_claims (epoch, node, address, system_claim, successor, at) " +
   "VALUES (?, ?, ?, ?, NULL, ?)";

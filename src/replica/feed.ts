@@ -6,6 +6,7 @@
 import type { Clock } from "../base/clock.ts";
 import {
   BATCH_BYTES_MAX,
+  BATCH_EXECUTE_MS_MAX,
   BATCH_REQUESTS_MAX,
   FEED_EVERY_MS,
   FEED_MS,
@@ -25,6 +26,7 @@ export class Feed {
   /** How long a request takes, as a moving average. */
   #requestMs = 0.02;
   #fedAtMs = -Infinity;
+  #openedAtMs = 0;
   #cancelNext: (() => void) | null = null;
 
   constructor(clock: Clock, queue: WriteQueue) {
@@ -38,6 +40,7 @@ export class Feed {
 
   open(workspace: Workspace, batch: Batch): void {
     this.#open = { workspace, batch };
+    this.#openedAtMs = this.#clock.monotonicMs();
     this.more();
   }
 
@@ -69,6 +72,9 @@ export class Feed {
   #feed(): void {
     if (!this.#open) return;
     const { workspace, batch } = this.#open;
+    // What waits is answered `unavailable` at its deadline, what executes `uncertain`: while a PUT
+    // hangs, no more is put into doubt.
+    if (this.#clock.monotonicMs() - this.#openedAtMs > BATCH_EXECUTE_MS_MAX) return;
     const room = BATCH_REQUESTS_MAX - batch.size;
     const bytesRoom = BATCH_BYTES_MAX - batch.bytes;
     if (room <= 0 || (bytesRoom <= 0 && batch.size > 0)) return;

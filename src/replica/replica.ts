@@ -13,7 +13,7 @@ import type { TakenEpoch, Workspace } from "../database/workspace.ts";
 import type { Chain } from "./chain.ts";
 import type { Appender } from "./appender.ts";
 import { claimChain } from "./claim.ts";
-import { mayClaim, type Ownership } from "./claims.ts";
+import { claimsWhenWritten, mayClaim, type Ownership } from "./claims.ts";
 import { Durable } from "./durable.ts";
 import { dropped, fenced, rebuilt, unreadable } from "./failures.ts";
 import type { ReplicaHooks } from "./hooks.ts";
@@ -184,7 +184,8 @@ export class Replica {
   async #requireOwner(): Promise<Owner> {
     if (this.dropped) throw dropped(this.name);
     const systemClaim = this.#hooks.systemClaim();
-    if (systemClaim !== null && this.state !== "closed") await this.claim(systemClaim);
+    const mayTry = claimsWhenWritten(this.name, systemClaim) && this.state !== "closed";
+    if (mayTry) await this.claim(systemClaim);
     if (this.#owner) return this.#owner;
     throw fenced(this.name, this.ownership?.claim.address);
   }
@@ -255,14 +256,14 @@ export class Replica {
       database: this.name,
       cause: describe(cause),
     });
-    if (this.#owner) {
-      void this.#owner.stop(rebuilt(this.name, cause));
-      this.#owner = null;
-      this.#life.enter("mismatch");
-      this.#life.enter("released");
-    }
+    const owner = this.#owner;
+    this.#owner = null;
+    if (owner) this.#life.enter("mismatch");
+    if (owner) this.#life.enter("released");
     this.#life.enter("mismatch");
     this.#poll.start();
+    void owner?.stop(rebuilt(this.name, cause));
+    if (owner) this.#hooks.onFenced(this);
   }
 
   /** Reads on from the tip: true if there was more. A leader owns all chains and follows none. */

@@ -5,6 +5,7 @@
 import { describe, Failure } from "../base/failure.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
+import { dampingMs } from "../election/damping.ts";
 import {
   beginTakeover,
   type Observation,
@@ -48,6 +49,8 @@ export class Leadership {
   #claim: number | null = null;
   #running: Promise<void> | null = null;
   #lastClaimAtMs = -Infinity;
+  #dampingMs = 0;
+  #quietUntilMs = -Infinity;
   /** When the loop of a leader last came round. */
   #awakeMs = 0;
   /** What follows a claim is not done yet. */
@@ -78,8 +81,12 @@ export class Leadership {
 
   /** `system` was lost. */
   deposed(): void {
+    if (this.#claim === null) return;
+    const nowMs = this.#options.clock.monotonicMs();
     this.#claim = null;
-    this.#options.log.warn("this node no longer leads");
+    this.#dampingMs = dampingMs(this.#dampingMs, nowMs - this.#lastClaimAtMs);
+    this.#quietUntilMs = nowMs + this.#dampingMs;
+    this.#options.log.warn("this node no longer leads", { quiet_ms: this.#dampingMs });
   }
 
   async close(): Promise<void> {
@@ -167,6 +174,8 @@ export class Leadership {
   /** Another node owns `system`: looks at it and at the store until the rules say claim. */
   async #wait(): Promise<void> {
     const { clock, node } = this.#options;
+    const quietMs = this.#quietUntilMs - clock.monotonicMs();
+    if (quietMs > 0) await this.#sleep(quietMs);
     let state = beginTakeover(clock.monotonicMs());
     while (this.#open && this.#claim === null) {
       const owner = this.#system?.ownership?.claim;
