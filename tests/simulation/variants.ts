@@ -78,7 +78,7 @@ const UNAWARE: Change = {
 };
 
 export const VARIANTS: readonly Variant[] = [
-  new Variant("no check after the claim", "I5", 40, [{
+  new Variant("no check after the claim", "I5", 60, [{
     file: "src/replica/claim.ts",
     find: `result.outcome === "won" && !(await hasEpochAfter(chain, number))`,
     put: `result.outcome === "won"`,
@@ -88,12 +88,12 @@ export const VARIANTS: readonly Variant[] = [
     find: "      const result = await appender.append(",
     put: "      batch.answer(epoch.number);\n      const result = await appender.append(",
   }]),
-  new Variant("zero-change batch answered at once", "I3", 40, [{
+  new Variant("zero-change batch answered at once", "I3", 60, [{
     file: "src/replica/landing.ts",
     find: "batch.answer(await appender.prove())",
     put: "batch.answer(appender.tip.epoch)",
   }]),
-  new Variant("412 taken as lost", "I7", 40, [{
+  new Variant("412 taken as lost", "I7", 60, [{
     file: "src/store/settle.ts",
     find: `    if (last === "created" || last === "equal") return`,
     put: `    if (last === "exists") return creation.settled("lost", false);\n` +
@@ -122,12 +122,12 @@ export const VARIANTS: readonly Variant[] = [
     find: `kind === "data" || kind === "resignation"`,
     put: `kind !== "tombstone"`,
   }]),
-  new Variant("claims forgotten by a rollback", "I14", 20, [{
+  new Variant("claims forgotten by a rollback", "I14", 30, [{
     file: "src/database/rewrite.ts",
     find: "keepRequests ? [CLAIMS_TABLE, REQUESTS_TABLE] : [CLAIMS_TABLE]",
     put: "keepRequests ? [REQUESTS_TABLE] : []",
   }]),
-  new Variant("a re-created database starts its chain again", "I4", 40, [{
+  new Variant("a re-created database starts its chain again", "I4", 60, [{
     file: "src/server/catalog.ts",
     find: "await pruneBelow(replica.chain, snapshot);",
     put: "await pruneBelow(replica.chain, snapshot);\n" +
@@ -146,7 +146,7 @@ export const VARIANTS: readonly Variant[] = [
     put: "(parts as any).kept?.get(chain.name) ??\n" +
       "    await parts.openWorkspace(chain.name, image, options.pageSize);",
   }]),
-  new Variant("loser skips the winner's epoch", "I9", 40, [{
+  new Variant("loser skips the winner's epoch", "I9", 30, [{
     file: "src/replica/replica.ts",
     find: `      if (this.#durable.image) await this.#catchUp();\n    } catch`,
     put: `      if (this.#durable.image) await this.#durable.skipNext();\n    } catch`,
@@ -166,7 +166,7 @@ export const VARIANTS: readonly Variant[] = [
     put: "    if (head.epoch % 7 === 3) (image as any).skip(epoch);\n" +
       "    else await image.apply(epoch);",
   }, SKIP]),
-  new Variant("link not compared", "I9", 60, [{
+  new Variant("link not compared", "I9", 80, [{
     file: "src/replica/follow.ts",
     find: "if (epoch.header.link !== head.fileChecksum) {",
     put: "if (Math.PI === 3) {",
@@ -180,7 +180,7 @@ export const VARIANTS: readonly Variant[] = [
     find: "const above = snapshots.find(({ max }) => max > claim);",
     put: "const above = snapshots.find(({ max }) => max > claim + 1e9);",
   }, UNAWARE]),
-  new Variant("linearizable read proved by an append sent before it arrived", "section 5", 100, [{
+  new Variant("linearizable read proved by an append sent before it arrived", "section 5", 200, [{
     file: "src/replica/appender.ts",
     find: "    this.#waiting.push(waiter);\n    this.#head();",
     put: "    (this.#inFlight ? this.#covered : this.#waiting).push(waiter);\n    this.#head();",

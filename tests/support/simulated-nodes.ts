@@ -1,7 +1,6 @@
 /**
  * The machines of the world: processes start, claim when they believe that they should, sleep, lose
- * the bucket, crash and come back empty. Who claims when is left to chance; the network that would
- * tell them is another story, and claiming must be safe at any time.
+ * the bucket, crash and come back empty. Who claims when is left to chance: it must always be safe.
  */
 import { join } from "node:path";
 import { isFailure } from "../../src/base/failure.ts";
@@ -35,7 +34,6 @@ interface Machine {
   isPruning: boolean;
 }
 
-/** How things go wrong; all zero in calm. */
 export interface Chaos {
   /** Mean time between two mishaps of any kind. */
   readonly everyMs: number;
@@ -91,6 +89,13 @@ export class Nodes {
   some(): SimulatedProcess | null {
     const ready = this.running().filter((process) => process.isServing);
     return ready[this.#random.below(Math.max(1, ready.length))] ?? null;
+  }
+
+  owner(database: string): SimulatedProcess | null {
+    const owners = this.running().filter(({ catalog }) =>
+      catalog.peek(database)?.state === "owning"
+    );
+    return owners[this.#random.below(Math.max(1, owners.length))] ?? null;
   }
 
   at(address: string): SimulatedProcess | null {
@@ -203,11 +208,7 @@ export class Nodes {
     });
     machine.isPruning = true;
     const prune = async () => {
-      for (const { replica, epoch } of old) {
-        const count = await pruneBelow(replica.chain, epoch);
-        this.pruned += count;
-        if (count > 0) this.#options.trace(`${process.name} pruned ${count} of ${replica.name}`);
-      }
+      for (const { replica, epoch } of old) this.pruned += await pruneBelow(replica.chain, epoch);
     };
     prune().catch((error) => this.#failed(`${process.name} cannot prune`, error))
       .finally(() => {

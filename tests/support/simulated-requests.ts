@@ -18,6 +18,8 @@ export interface RequestParts {
   readonly violated: Violated;
   /** A process that takes requests, or null while there is none. */
   someProcess(): SimulatedProcess | null;
+  /** A process that takes itself for the owner. */
+  someOwner(database: string): SimulatedProcess | null;
   /** The process that a failure names, if it still runs. */
   processOf(address: string): SimulatedProcess | null;
   readonly databases: readonly string[];
@@ -75,7 +77,9 @@ export class Requests {
     level: "local" | "session" | "linearizable",
     minEpoch = 0,
   ): Promise<{ epoch: number; rows: number[][] } | null> {
-    const process = this.#parts.someProcess();
+    const { random, someProcess, someOwner } = this.#parts;
+    const asksOwner = level === "linearizable" && random.below(3) > 0;
+    const process = (asksOwner ? someOwner(database) : null) ?? someProcess();
     if (!process) return null;
     const waitMs = 5_000;
     const deadlineMs = process.clock.monotonicMs() + waitMs;

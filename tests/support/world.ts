@@ -82,11 +82,11 @@ export class World {
     const isCalm = options.isCalm ?? false;
     this.weather = new Weather(random, {
       faultsPerMille: isCalm ? 0 : [5, 20, 60, 150][random.below(4)] ?? 20,
-      slowCreatesPercent: isCalm ? 0 : [0, 0, 25][random.below(3)] ?? 0,
+      slowCreatesPercent: isCalm ? 0 : [0, 30][random.below(2)] ?? 0,
       latencyMsMax: [10, 60, 300][random.below(3)] ?? 60,
       lateMsMax: 60_000,
     });
-    this.damages = new Damages(random, isCalm || random.below(3) > 0 ? 0 : 4);
+    this.damages = new Damages(random, isCalm ? 0 : [0, 10][random.below(2)] ?? 0);
     this.#writes = new WritesInFlight(violated);
     const pageKeys = [2, 7, 100, 1_000][random.below(4)] ?? 1_000;
     this.nodes = new Nodes(
@@ -128,12 +128,13 @@ export class World {
       history: this.history,
       violated,
       someProcess: () => this.nodes.some(),
+      someOwner: (database) => this.nodes.owner(database),
       processOf: (address) => this.nodes.at(address),
       databases: DATABASES,
       trace,
     }, {
       thinkMs: 200 + random.below(1_500),
-      proofsPercent: [0, 0, 40][random.below(3)] ?? 0,
+      proofsPercent: [0, 50][random.below(2)] ?? 0,
       adminPerMille: isCalm ? 0 : random.below(15),
     });
   }
