@@ -159,6 +159,8 @@ function checkFollows(object: ChainObject, read: Last, last: Last | null): void 
   }
   if (last === null) {
     if (header.minEpoch !== 1) refuse("a database cannot start with it");
+    const follows = object.level === 0 && header.link !== 0n;
+    if (follows) refuse(`its link is ${hex(header.link)}, but no epoch is before it`);
     return;
   }
   if (object.level === 0 && header.link !== last.fileChecksum) {
