@@ -15,6 +15,7 @@ export const BATCH_REQUESTS_MAX = 16_384;
 /** Statement text and parameters that one group commit takes from the queue. */
 export const BATCH_BYTES_MAX = 32 * MIB;
 /** Requests given to the workspace ahead of its answers, and the time they should take. */
+export const FEED_REQUESTS_MIN = 64;
 export const FEED_REQUESTS_MAX = 4_096;
 export const FEED_MS = 20;
 /** How often requests are given to the workspace while an epoch is in flight. */

@@ -11,6 +11,7 @@ import {
   FEED_EVERY_MS,
   FEED_MS,
   FEED_REQUESTS_MAX,
+  FEED_REQUESTS_MIN,
 } from "../base/limits.ts";
 import type { Workspace } from "../database/workspace.ts";
 import type { Batch } from "./batch.ts";
@@ -23,8 +24,8 @@ export class Feed {
   #open: { readonly workspace: Workspace; readonly batch: Batch } | null = null;
   /** Given to the workspace and not yet executed. */
   #unsettled = 0;
-  /** How long a request takes, as a moving average. */
-  #requestMs = 0.02;
+  /** Requests given at once: about as many as take `FEED_MS`, learned from how long they took. */
+  #window = FEED_REQUESTS_MIN;
   #fedAtMs = -Infinity;
   #openedAtMs = 0;
   #cancelNext: (() => void) | null = null;
@@ -46,7 +47,7 @@ export class Feed {
 
   /** The last of the batch: what waits goes in, unless the workspace has enough to do already. */
   close(): void {
-    if (this.#unsettled < this.#window()) this.#feed();
+    if (this.#unsettled < this.#window) this.#feed();
     this.reset();
   }
 
@@ -78,7 +79,7 @@ export class Feed {
     const room = BATCH_REQUESTS_MAX - batch.size;
     const bytesRoom = BATCH_BYTES_MAX - batch.bytes;
     if (room <= 0 || (bytesRoom <= 0 && batch.size > 0)) return;
-    const requests = this.#queue.take(Math.min(room, this.#window()), bytesRoom);
+    const requests = this.#queue.take(Math.min(room, this.#window), bytesRoom);
     if (requests.length === 0) return;
     batch.add(requests);
     this.#unsettled += requests.length;
@@ -86,8 +87,7 @@ export class Feed {
     workspace.execute(requests);
     const settled = () => {
       if (this.#open?.batch !== batch) return;
-      const ms = (this.#clock.monotonicMs() - startedMs) / this.#unsettled;
-      this.#requestMs = this.#requestMs * 0.7 + ms * 0.3;
+      this.#learn(this.#unsettled, this.#clock.monotonicMs() - startedMs);
       this.#unsettled = 0;
       if (this.#queue.length > 0) this.more();
     };
@@ -95,8 +95,9 @@ export class Feed {
     workspace.settled().then(settled, () => {});
   }
 
-  /** Requests that take about `FEED_MS`. */
-  #window(): number {
-    return Math.max(1, Math.min(FEED_REQUESTS_MAX, Math.floor(FEED_MS / this.#requestMs)));
+  /** Grows while all that it allows is done in time, shrinks to what would have been. */
+  #learn(requests: number, ms: number): void {
+    if (ms > FEED_MS) this.#window = Math.max(1, Math.floor(requests * FEED_MS / ms));
+    else if (requests >= this.#window) this.#window = Math.min(FEED_REQUESTS_MAX, this.#window * 2);
   }
 }
