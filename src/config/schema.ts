@@ -113,7 +113,8 @@ const retention = z.strictObject({
   /** Every epoch can be restored for this long. */
   every_epoch: duration().default(durationMs("24h")),
   /** Every 30 s can be restored for this long. */
-  window: duration().default(durationMs("7d")),
+  window: duration().refine((ms) => ms >= limits.RETENTION_MS_MIN, { error: 'at least "30s"' })
+    .default(durationMs("7d")),
 }).refine((value) => value.window >= value.every_epoch, {
   path: ["window"],
   error: "at least as long as retention.every_epoch",

@@ -63,6 +63,10 @@ export interface DatabaseInfo {
   readonly created_at: string;
   /** The newest snapshot's epoch; 0 when there is none. */
   readonly snapshot: number;
+  /** What this node does with it: `opening`, `following`, `owning`, …; see docs/protocol.md, 13. */
+  readonly state: string;
+  /** While it is read from the store. */
+  readonly joining?: { readonly bytes: number; readonly bytes_total: number };
 }
 
 export interface ClusterStatus {

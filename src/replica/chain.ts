@@ -47,19 +47,28 @@ export async function listLevel(
   level: number,
   fromEpoch = 1,
 ): Promise<ChainObject[]> {
-  const prefix = levelPrefix(chain.layout, chain.name, level);
   const found: ChainObject[] = [];
+  for await (const page of levelPages(chain, level, fromEpoch)) found.push(...page);
+  return found;
+}
+
+/** The same a page at a time, for levels that may hold more than fits into memory. */
+export async function* levelPages(
+  chain: Chain,
+  level: number,
+  fromEpoch = 1,
+): AsyncGenerator<ChainObject[]> {
+  const prefix = levelPrefix(chain.layout, chain.name, level);
   let startAfter = fromEpoch > 1
     ? objectKey(chain.layout, chain.name, level, fromEpoch - 1, Number.MAX_SAFE_INTEGER)
     : undefined;
   while (true) {
     const page = await chain.store.list(prefix, startAfter === undefined ? {} : { startAfter });
-    for (const object of page.objects) {
-      const parsed = parsedObject(chain, object);
-      if (parsed) found.push(parsed);
-    }
+    yield page.objects.map((object) => parsedObject(chain, object)).filter((found) =>
+      found !== null
+    );
     const last = page.objects.at(-1);
-    if (!page.more || !last) return found;
+    if (!page.more || !last) return;
     startAfter = last.key;
   }
 }

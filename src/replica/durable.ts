@@ -12,7 +12,8 @@ import { tipOf } from "./claim.ts";
 import { type Ownership, readOwnership } from "./claims.ts";
 import { decodeSliced } from "./fetch.ts";
 import { catchUp, checkNextNotPruned } from "./follow.ts";
-import { joinChain } from "./join.ts";
+import type { ReplicaHooks } from "./hooks.ts";
+import { joinChain, type JoinProgress } from "./join.ts";
 import type { Parts } from "./parts.ts";
 import type { Snapshots } from "./snapshots.ts";
 
@@ -24,10 +25,20 @@ interface Moment {
 /** More than from poll to poll. Retention must be longer, or a follower may miss what is pruned. */
 const AWAY_MS = 2 * POLL_MS_MAX;
 
+/** Between two lines in the log about one join. */
+const SAY_PROGRESS_MS = 2_000;
+
+export interface DurableOptions {
+  readonly snapshots: Snapshots;
+  readonly pageSize: number;
+  readonly hooks: Pick<ReplicaHooks, "onJoining">;
+}
+
 export class Durable {
   readonly #parts: Parts;
   readonly #chain: Chain;
   readonly #snapshots: Snapshots;
+  readonly #hooks: Pick<ReplicaHooks, "onJoining">;
   /** When the store was last asked for the next epoch, and answered. */
   #looked: Moment = { monotonicMs: -Infinity, wallMs: -Infinity };
   image: Image | null = null;
@@ -37,7 +48,9 @@ export class Durable {
   ownership: Ownership | null = null;
   pageSize: number;
 
-  constructor(parts: Parts, chain: Chain, snapshots: Snapshots, pageSize: number) {
+  constructor(parts: Parts, chain: Chain, options: DurableOptions) {
+    const { snapshots, pageSize, hooks } = options;
+    this.#hooks = hooks;
     this.#parts = parts;
     this.#chain = chain;
     this.#snapshots = snapshots;
@@ -49,6 +62,7 @@ export class Durable {
     const looking = this.#moment();
     const joined = await joinChain(this.#parts, this.#chain, {
       build: (pageSize) => this.#parts.createImage(this.#chain.name, pageSize),
+      onProgress: this.#reported(),
     });
     if (!joined) return false;
     const image = await joined.builder.finish(joined.head);
@@ -60,6 +74,22 @@ export class Durable {
     this.ownership = await readOwnership(image);
     this.#snapshots.joined(joined);
     return true;
+  }
+
+  /** Says how far a join has come: to the node with each piece, in the log every few seconds. */
+  #reported(): (progress: JoinProgress) => void {
+    const { clock, log } = this.#parts;
+    const { name } = this.#chain;
+    let saidMs = clock.monotonicMs();
+    return (progress) => {
+      this.#hooks.onJoining?.(name, progress);
+      const nowMs = clock.monotonicMs();
+      if (nowMs - saidMs < SAY_PROGRESS_MS) return;
+      saidMs = nowMs;
+      const { bytes, bytesTotal } = progress;
+      const percent = Math.floor(100 * bytes / bytesTotal);
+      log.info("reading a database from the store", { database: name, bytes, bytesTotal, percent });
+    };
   }
 
   /** The same for a chain that was there before. What is found damaged twice is damaged (I9). */

@@ -1,4 +1,5 @@
 /** What a replica asks of and tells its node. */
+import type { JoinProgress } from "./join.ts";
 import type { Replica } from "./replica.ts";
 
 export interface ReplicaHooks {
@@ -6,6 +7,8 @@ export interface ReplicaHooks {
   systemClaim(): number | null;
   /** Resolves when the chain of `system` shows that this node still led after the call. */
   proveLead?(): Promise<unknown>;
+  /** A chain is being read into a new image. */
+  onJoining?(database: string, progress: JoinProgress): void;
   /** This node lost the chain, or found that a newer leader has it. */
   onFenced(replica: Replica): void;
   /** A snapshot was written and verified. */

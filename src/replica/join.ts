@@ -35,10 +35,18 @@ export interface Joined {
   readonly chainBytes: number;
 }
 
+/** How far a join has come, in bytes of the objects that it reads. */
+export interface JoinProgress {
+  readonly bytes: number;
+  readonly bytesTotal: number;
+}
+
 export interface JoinOptions {
   /** The last epoch wanted; the newest when absent. */
   readonly until?: number;
   build(pageSize: number): Promise<ImageBuilder>;
+  /** Called with each piece that was read; of a plan that has to be made anew it begins anew. */
+  onProgress?(progress: JoinProgress): void;
 }
 
 /** Reads the chain, or returns null when there is none. Objects that vanish are planned anew. */
@@ -98,6 +106,12 @@ async function readPlan(
   let last: Last | null = null;
   let chainBytes = 0;
   let snapshot: ChainObject | null = null;
+  const bytesTotal = objects.reduce((sum, { size }) => sum + size, 0);
+  let bytes = 0;
+  const passed = (piece: Uint8Array) => {
+    bytes += piece.byteLength;
+    options.onProgress?.({ bytes, bytesTotal });
+  };
   const take = async (pages: readonly Page[], header: EpochHeader) => {
     // Before a page is written: what else must hold is known at the object's end.
     if (last && header.pageSize !== last.header.pageSize) {
@@ -112,7 +126,7 @@ async function readPlan(
   };
   try {
     for await (const { object, content } of fetchInOrder(parts, chain, objects)) {
-      const read = content instanceof Uint8Array ? once(content) : content;
+      const read = counted(content instanceof Uint8Array ? [content] : content, passed);
       const streamed = await decodePieces(read, object.key, parts.clock, take);
       checkFollows(object, streamed, last);
       await take([], streamed.header);
@@ -219,6 +233,12 @@ async function fetchWhole(chain: Chain, object: ChainObject): Promise<Uint8Array
   return stored.bytes;
 }
 
-async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes;
+async function* counted(
+  pieces: AsyncIterable<Uint8Array> | readonly Uint8Array[],
+  passed: (piece: Uint8Array) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const piece of pieces) {
+    yield piece;
+    passed(piece);
+  }
 }

@@ -46,7 +46,7 @@ export class Replica {
     this.chain = { store: parts.store, layout: parts.layout, name };
     this.#poll = new Poll(parts, name, () => this.follow());
     this.#snapshots = new Snapshots(parts, this.chain, (epoch) => hooks.onSnapshot(this, epoch));
-    this.#durable = new Durable(parts, this.chain, this.#snapshots, pageSize);
+    this.#durable = new Durable(parts, this.chain, { snapshots: this.#snapshots, pageSize, hooks });
   }
 
   /** Reads the chain from the store; null when there is none. */
@@ -197,6 +197,7 @@ export class Replica {
         image: this.#durable.image,
         pageSize: this.pageSize,
         systemClaim,
+        proveLead: () => this.#hooks.proveLead?.(),
         accept: (epoch) => this.#accept(epoch),
         onRefused: () => void this.#owner?.refused(),
       });

@@ -10,6 +10,7 @@ import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { Parts } from "../replica/parts.ts";
 import { pruneBelow } from "../replica/prune.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
+import type { JoinProgress } from "../replica/join.ts";
 import { Replica } from "../replica/replica.ts";
 import { droppedMeanwhile, prepareChain } from "./prepare-chain.ts";
 import { type DatabaseRow, notLeading, type SystemDatabase } from "./system-database.ts";
@@ -39,6 +40,7 @@ export class Catalog {
   readonly #open = new Map<string, Replica>();
   /** Create and drop of one name happen one after another. */
   readonly #turns = new Map<string, Promise<unknown>>();
+  readonly #joining = new Map<string, JoinProgress>();
   #opening = 0;
   readonly #waiting: (() => void)[] = [];
   #system: { readonly replica: Replica; readonly database: SystemDatabase } | null = null;
@@ -98,6 +100,16 @@ export class Catalog {
 
   row(name: string): DatabaseRow | undefined {
     return this.#entries.get(name)?.row;
+  }
+
+  /** How far the reading of a database from the store has come, while it is under way. */
+  joining(name: string): JoinProgress | undefined {
+    return this.#joining.get(name);
+  }
+
+  onJoining(name: string, progress: JoinProgress): void {
+    if (progress.bytes < progress.bytesTotal) this.#joining.set(name, progress);
+    else this.#joining.delete(name);
   }
 
   replicas(): readonly Replica[] {
@@ -255,6 +267,7 @@ export class Catalog {
       this.#open.set(name, replica);
       return replica;
     } finally {
+      this.#joining.delete(name);
       this.#opening--;
       this.#waiting.shift()?.();
     }

@@ -57,6 +57,7 @@ export class NodeDatabases implements Databases {
     // One that is being read anew is no reason to list none.
     const isReadable = !["corrupt", "rebuilding", "closed"].includes(replica?.state ?? "closed");
     const image = replica && isReadable ? replica.image : null;
+    const joining = catalog.joining(name);
     return {
       name,
       page_size: row?.pageSize ?? replica?.pageSize ?? 0,
@@ -66,6 +67,8 @@ export class NodeDatabases implements Databases {
       owner: replica?.ownership?.claim.node ?? null,
       created_at: row?.createdAt ?? "",
       snapshot: replica?.snapshot ?? 0,
+      state: replica?.state ?? "opening",
+      ...(joining && { joining: { bytes: joining.bytes, bytes_total: joining.bytesTotal } }),
     };
   }
 

@@ -7,6 +7,7 @@ import { SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Catalog } from "./catalog.ts";
 import type { BrokerFile, BrokerRecord } from "./cluster-files.ts";
+import type { Retention } from "./retention.ts";
 
 export interface MaintenanceOptions {
   readonly clock: Clock;
@@ -15,6 +16,8 @@ export interface MaintenanceOptions {
   leads(): boolean;
   /** Time of the store minus own clock. */
   clockOffsetMs(): number;
+  readonly retention: Retention;
+  readonly pruneEveryMs: number;
   readonly record: BrokerRecord;
   readonly recordEveryMs: number;
   facts(): Omit<BrokerFile, "format" | "at">;
@@ -37,9 +40,10 @@ export class Maintenance {
   }
 
   start(): void {
-    const { recordEveryMs } = this.#options;
+    const { recordEveryMs, pruneEveryMs, retention } = this.#options;
     this.#every(recordEveryMs, "write the broker file", () => this.record());
     this.#every(FORGET_EVERY_MS, "forget old answers", () => this.#forgetAnswers());
+    this.#every(pruneEveryMs, "prune", async () => void await retention.prune());
     this.#every(SCRUB_EVERY_MS, "scrub an image", () => this.#scrub());
     this.#every(REFRESH_EVERY_MS, "read the catalog", () => this.#refresh());
   }

@@ -17,6 +17,7 @@ import { Maintenance } from "./maintenance.ts";
 import { defaultMemoryDir, type MemoryFolder, openMemoryFolder } from "./memory-folder.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { assembleParts, type Assembly, openNodeStore } from "./parts.ts";
+import { pruneEveryMs, Retention } from "./retention.ts";
 import { SystemDatabase } from "./system-database.ts";
 
 /** A store that failed for this long makes a node not ready. */
@@ -107,12 +108,18 @@ class RunningNode implements HeadgateNode, NodeHandle {
       parts: assembly.parts,
       clock,
     });
-    this.#maintenance = new Maintenance({
+    const { window_ms } = config.retention;
+    const leading = {
       clock,
       log,
       catalog: this.#catalog,
       leads: () => this.#leadership.claim !== null,
       clockOffsetMs: () => assembly.store.clockOffsetMs(),
+    };
+    this.#maintenance = new Maintenance({
+      ...leading,
+      retention: new Retention({ ...leading, windowMs: window_ms }),
+      pruneEveryMs: pruneEveryMs(window_ms),
       record: new BrokerRecord(filesParts),
       recordEveryMs: mode.broker_heartbeat_interval_secs * 1000,
       facts: () => this.#brokerFacts(),
@@ -215,6 +222,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       proveLead: () => this.#catalog.system.replica.prove(),
       onFenced: (replica) => this.#onFenced(replica),
       onSnapshot: (replica, epoch) => this.#onSnapshot(replica, epoch),
+      onJoining: (database, progress) => this.#catalog.onJoining(database, progress),
     };
   }
 

@@ -11,6 +11,12 @@ export interface DatabaseRow {
   readonly createdAt: string;
 }
 
+export interface VerifiedSnapshot {
+  readonly epoch: number;
+  /** By the store's clock. */
+  readonly verifiedAtMs: number;
+}
+
 const SCHEMA: readonly Statement[] = [
   {
     sql:
@@ -74,18 +80,42 @@ export class SystemDatabase {
   }
 
   async addSnapshot(database: string, epoch: number): Promise<void> {
-    const at = new Date(this.#clock.nowMs()).toISOString();
+    const storeMs = this.#clock.nowMs() + this.#replica.chain.store.clockOffsetMs();
+    const at = new Date(storeMs).toISOString();
     await this.#execute([
       {
         sql: "INSERT OR REPLACE INTO snapshots (database, epoch, verified_at) VALUES (?, ?, ?)",
         params: [database, epoch, at],
       },
       {
+        // Retention needs one of each hour, and a restart the newest: so few that none is forgotten.
         sql: "DELETE FROM snapshots WHERE database = ?1 AND epoch NOT IN " +
+          "(SELECT min(epoch) FROM snapshots WHERE database = ?1 GROUP BY substr(verified_at, 1, 13)" +
+          ") AND epoch NOT IN " +
           "(SELECT epoch FROM snapshots WHERE database = ?1 ORDER BY epoch DESC LIMIT 100)",
         params: [database],
       },
     ]);
+  }
+
+  /** Snapshots of a database that were verified and are not pruned, in ascending order. */
+  async verifiedSnapshots(database: string): Promise<VerifiedSnapshot[]> {
+    return await this.#replica.image.read((system) =>
+      system.query(
+        "SELECT epoch, verified_at FROM snapshots WHERE database = ? ORDER BY epoch",
+      ).values(database).map(([epoch, at]) => ({
+        epoch: Number(epoch),
+        verifiedAtMs: Date.parse(String(at)),
+      }))
+    );
+  }
+
+  /** After everything before the snapshot at `epoch` was pruned. */
+  async forgetSnapshotsBefore(database: string, epoch: number): Promise<void> {
+    await this.#execute([{
+      sql: "DELETE FROM snapshots WHERE database = ? AND epoch < ?",
+      params: [database, epoch],
+    }]);
   }
 
   /** Resolves when the image of this node holds what was written. */

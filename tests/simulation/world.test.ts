@@ -25,7 +25,7 @@ if (SEED !== undefined) {
   }, MINUTES_MS);
 
   test("a world in which nothing goes wrong is quiet, and everything is acknowledged", () => {
-    const report = new World({ seed: 1, nodes: 1, isCalm: true, roughMs: 60_000 }).run();
+    const report = new World({ seed: 1, nodes: 1, isCalm: true, roughMs: 120_000 }).run();
     expect(report.violations).toEqual([]);
     expect(report.acknowledged).toBeGreaterThan(10);
     expect(Object.keys(report.outcomes).sort()).toEqual([

@@ -85,6 +85,7 @@ export class MemoryNode implements HeadgateNode, Databases {
       owner: this.id,
       created_at: "2026-01-01T00:00:00.000Z",
       snapshot: 0,
+      state: "owning",
     };
     this.#names.set(name, info);
     return Promise.resolve(info);

@@ -5,7 +5,6 @@
 import { join } from "node:path";
 import { isFailure } from "../../src/base/failure.ts";
 import type { Random } from "../../src/base/random.ts";
-import { pruneBelow } from "../../src/replica/prune.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import type { Timeline } from "./simulated-clock.ts";
 import { type ProcessOptions, SimulatedProcess } from "./simulated-process.ts";
@@ -14,12 +13,11 @@ import type { Weather } from "./simulated-weather.ts";
 export interface NodesOptions extends
   Omit<
     ProcessOptions,
-    "node" | "name" | "directory" | "skewMs" | "lookMs" | "slowReadsPercent" | "onSnapshot"
+    "node" | "name" | "directory" | "skewMs" | "lookMs" | "slowReadsPercent"
   > {
   readonly directory: string;
   readonly weather: Weather;
   readonly count: number;
-  readonly retentionMs: number;
   trace(what: string): void;
   violated(invariant: string, what: string): void;
 }
@@ -46,9 +44,10 @@ export class Nodes {
   readonly #machines: Machine[];
   readonly #random: Random;
   readonly #timeline: Timeline;
-  readonly #verified: { database: string; epoch: number; atMs: number }[] = [];
   /** Null in calm: then one machine leads, and nobody takes it from it. */
   chaos: Chaos | null;
+  /** Nobody prunes any more: that writes to `system`, and all are to come to the same end. */
+  isOver = false;
   crashes = 0;
   pauses = 0;
   pruned = 0;
@@ -143,9 +142,6 @@ export class Nodes {
         this.crash(dying, this.#between(500, 15_000));
         return true;
       },
-      onSnapshot: (_, database, epoch) => {
-        this.#verified.push({ database, epoch, atMs: this.#timeline.nowMs });
-      },
     });
     const attempt = () => {
       process.start().catch((error) => {
@@ -197,19 +193,9 @@ export class Nodes {
 
   #prune(machine: Machine): void {
     const { process } = machine;
-    if (!process?.isServing || !process.leads || machine.isPruning) return;
-    const { retentionMs } = this.#options;
-    const beforeMs = this.#timeline.nowMs - retentionMs;
-    const old = process.catalog.replicas().flatMap((replica) => {
-      const epochs = this.#verified
-        .filter(({ database, atMs }) => database === replica.name && atMs <= beforeMs)
-        .map(({ epoch }) => epoch);
-      return epochs.length === 0 ? [] : [{ replica, epoch: Math.max(...epochs) }];
-    });
+    if (this.isOver || !process?.isServing || !process.leads || machine.isPruning) return;
     machine.isPruning = true;
-    const prune = async () => {
-      for (const { replica, epoch } of old) this.pruned += await pruneBelow(replica.chain, epoch);
-    };
+    const prune = async () => void (this.pruned += await process.retention.prune());
     prune().catch((error) => this.#failed(`${process.name} cannot prune`, error))
       .finally(() => {
         if (!process.clock.isStopped) machine.isPruning = false;

@@ -20,6 +20,7 @@ import { Replica } from "../../src/replica/replica.ts";
 import { Catalog } from "../../src/server/catalog.ts";
 import { NodeDatabases } from "../../src/server/databases.ts";
 import { foundCluster } from "../../src/server/founding.ts";
+import { Retention } from "../../src/server/retention.ts";
 import { SystemDatabase } from "../../src/server/system-database.ts";
 import { retrying } from "../../src/store/retry.ts";
 import { LocalChildren } from "./local-children.ts";
@@ -41,11 +42,11 @@ export interface ProcessOptions
   readonly lookMs: number;
   readonly slowReadsPercent: number;
   readonly snapshotAgeMsMax: number;
+  readonly retentionMs: number;
   /** Before each event of this process. */
   onEvent(process: SimulatedProcess): void;
   /** A named step; true ends the process there. */
   crashesAt(process: SimulatedProcess, step: string): boolean;
-  onSnapshot(process: SimulatedProcess, database: string, epoch: number): void;
 }
 
 export class SimulatedProcess {
@@ -56,6 +57,7 @@ export class SimulatedProcess {
   readonly parts: Parts;
   readonly catalog: Catalog;
   readonly databases: NodeDatabases;
+  readonly retention: Retention;
   readonly #options: ProcessOptions;
   /** Images and workspaces, whose files are closed when the process ends. */
   readonly #open = new Set<Pick<Image, "close">>();
@@ -87,6 +89,14 @@ export class SimulatedProcess {
     const hooks = this.#hooks();
     this.catalog = new Catalog({ parts, hooks, clock, log: parts.log });
     this.databases = new NodeDatabases({ catalog: this.catalog, readers, parts, clock });
+    this.retention = new Retention({
+      clock,
+      log: parts.log,
+      catalog: this.catalog,
+      windowMs: options.retentionMs,
+      leads: () => this.leads,
+      clockOffsetMs: () => parts.store.clockOffsetMs(),
+    });
   }
 
   get isServing(): boolean {
@@ -156,9 +166,9 @@ export class SimulatedProcess {
   #hooks(): ReplicaHooks {
     return {
       systemClaim: () => this.#claim,
+      proveLead: () => this.catalog.system.replica.prove(),
       onFenced: (replica) => this.#onFenced(replica),
       onSnapshot: (replica, epoch) => {
-        this.#options.onSnapshot(this, replica.name, epoch);
         if (!this.leads) return;
         this.catalog.system.database.addSnapshot(replica.name, epoch).catch(() => {});
       },

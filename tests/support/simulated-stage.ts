@@ -202,7 +202,7 @@ export class Stage {
       onHeard: (request, outcome) => this.#heard(request, outcome),
       onEvent: () => {},
       crashesAt: () => false,
-      onSnapshot: () => {},
+      retentionMs: 60_000,
     });
   }
 

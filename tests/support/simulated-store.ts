@@ -17,7 +17,7 @@ import type {
   StoredObject,
 } from "../../src/store/store.ts";
 import type { Bucket } from "./simulated-bucket.ts";
-import type { SimulatedClock, Timeline } from "./simulated-clock.ts";
+import { type SimulatedClock, type Timeline, WORLD_BEGAN_MS } from "./simulated-clock.ts";
 import type { Fate } from "./simulated-weather.ts";
 
 export type Operation = "get" | "getRange" | "head" | "create" | "replace" | "list" | "remove";
@@ -123,7 +123,8 @@ export class SimulatedStore implements Store {
   }
 
   clockOffsetMs(): number {
-    return 0;
+    const { timeline, clock } = this.#parts;
+    return WORLD_BEGAN_MS + timeline.nowMs - clock.nowMs();
   }
 
   async close(): Promise<void> {}

@@ -199,6 +199,7 @@ export class World {
     this.pass(CALM_MS);
     if (this.violations.length > 0) return;
     // One more epoch of each database, for all to follow.
+    this.nodes.isOver = true;
     const leader = this.nodes.leader();
     if (!leader) return this.violated("liveness", "nobody leads when all is calm");
     let isWritten = false;

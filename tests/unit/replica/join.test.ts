@@ -4,7 +4,7 @@ import { FETCHES_MAX } from "../../../src/base/limits.ts";
 import { createImage } from "../../../src/database/image-builder.ts";
 import type { Chain } from "../../../src/replica/chain.ts";
 import { exportEpoch } from "../../../src/replica/export.ts";
-import { joinChain, type Joined } from "../../../src/replica/join.ts";
+import { joinChain, type Joined, type JoinProgress } from "../../../src/replica/join.ts";
 import { Bench } from "./bench.ts";
 import { EncodedChain } from "./encoded-chain.ts";
 import { held } from "./scripted-store.ts";
@@ -21,12 +21,17 @@ beforeEach(() => {
 });
 afterEach(() => bench.close());
 
+let progress: JoinProgress[] = [];
+
 function join(until?: number): Promise<Joined | null> {
+  progress = [];
   const { clock, directory } = bench;
   const path = `${directory}/joined-${++files}`;
   const build = (pageSize: number) =>
     createImage({ path, pageSize, clock, log: bench.node().parts.log });
-  return joinChain(bench.node().parts, chain, { build, ...(until !== undefined && { until }) });
+  const onProgress = (now: JoinProgress) => void progress.push(now);
+  const wish = until === undefined ? {} : { until };
+  return joinChain(bench.node().parts, chain, { build, onProgress, ...wish });
 }
 
 /** The database that a join reads, and the epoch that it ends with. */
@@ -44,6 +49,17 @@ const gets = () =>
 describe("joining", () => {
   test("a chain without objects is none", async () => {
     expect(await bench.settle(join())).toBeNull();
+  });
+
+  test("tells how far it has come, in bytes of what it reads", async () => {
+    await made.appendMany(4);
+    await made.snapshot(2);
+    await read();
+    expect(progress.length).toBe(3);
+    const total = progress[0]?.bytesTotal;
+    expect(progress.map(({ bytesTotal }) => bytesTotal)).toEqual([total, total, total]);
+    expect(progress.at(-1)?.bytes).toBe(total);
+    expect(progress[0]?.bytes).toBeLessThan(progress[1]?.bytes ?? 0);
   });
 
   test("reads the newest snapshot, then compacted objects, then single epochs", async () => {

@@ -5,6 +5,7 @@ import type { Replica } from "../../../src/replica/replica.ts";
 import type { Catalog } from "../../../src/server/catalog.ts";
 import type { BrokerRecord } from "../../../src/server/cluster-files.ts";
 import { Maintenance } from "../../../src/server/maintenance.ts";
+import type { Retention } from "../../../src/server/retention.ts";
 import { Bench } from "../replica/bench.ts";
 
 const HOUR_MS = 3600 * 1000;
@@ -25,6 +26,8 @@ async function keysAfter(ms: number, offsetMs: number): Promise<unknown[]> {
     catalog: { replicas: (): Replica[] => [replica] } as unknown as Catalog,
     leads: () => true,
     clockOffsetMs: () => offsetMs,
+    pruneEveryMs: 1_000 * HOUR_MS,
+    retention: { prune: () => Promise.resolve(0) } as unknown as Retention,
     record: { write: () => Promise.resolve() } as unknown as BrokerRecord,
     recordEveryMs: 1_000 * HOUR_MS,
     facts: () => ({}) as never,

@@ -5,6 +5,7 @@ import { seededRandom } from "../../../src/base/random.ts";
 import { brokerKey } from "../../../src/epoch/key.ts";
 import { BrokerRecord } from "../../../src/server/cluster-files.ts";
 import { Maintenance } from "../../../src/server/maintenance.ts";
+import type { Retention } from "../../../src/server/retention.ts";
 import { fails } from "../replica/scripted-store.ts";
 import { CatalogBench, type Member } from "./catalog-harness.ts";
 
@@ -21,6 +22,8 @@ function maintained(member: Member, nonce: string) {
     catalog: member.catalog,
     leads: () => member.claim !== null,
     clockOffsetMs: () => 0,
+    retention: { prune: () => Promise.resolve(0) } as unknown as Retention,
+    pruneEveryMs: 60_000,
     record: new BrokerRecord({ store, clock, random: seededRandom(1) }),
     recordEveryMs: 600_000,
     facts: () => ({
