@@ -16,11 +16,11 @@ import { claimChain } from "./claim.ts";
 import { claimsWhenWritten, mayClaim, type Ownership } from "./claims.ts";
 import { Durable } from "./durable.ts";
 import { dropped, fenced, rebuilt, unreadable } from "./failures.ts";
+import { Follower } from "./follower.ts";
 import type { ReplicaHooks } from "./hooks.ts";
 import { Lifecycle, type ReplicaState } from "./lifecycle.ts";
 import { Owner } from "./owner.ts";
 import type { Parts } from "./parts.ts";
-import { Poll } from "./poll.ts";
 import { appendContent, type NewContent } from "./rewrite.ts";
 import { Snapshots } from "./snapshots.ts";
 import type { WriteAnswer } from "./write-queue.ts";
@@ -29,7 +29,7 @@ export class Replica {
   readonly chain: Chain;
   readonly #parts: Parts;
   readonly #hooks: ReplicaHooks;
-  readonly #poll: Poll;
+  readonly #follower: Follower;
   readonly #snapshots: Snapshots;
   readonly #durable: Durable;
   readonly #life: Lifecycle;
@@ -44,9 +44,15 @@ export class Replica {
       parts.log.debug("replica", { database: name, from, event, to })
     );
     this.chain = { store: parts.store, layout: parts.layout, name };
-    this.#poll = new Poll(parts, name, () => this.follow());
     this.#snapshots = new Snapshots(parts, this.chain, (epoch) => hooks.onSnapshot(this, epoch));
     this.#durable = new Durable(parts, this.chain, { snapshots: this.#snapshots, pageSize, hooks });
+    this.#follower = new Follower(parts, {
+      database: name,
+      durable: this.#durable,
+      life: this.#life,
+      look: () => this.follow(),
+      onMismatch: (cause) => this.#onMismatch(cause),
+    });
   }
 
   /** Reads the chain from the store; null when there is none. */
@@ -54,7 +60,7 @@ export class Replica {
     const replica = new Replica(parts, name, 0, hooks);
     if (!(await replica.#durable.join())) return null;
     replica.#life.enter("opened");
-    replica.#poll.start();
+    replica.#follower.start();
     return replica;
   }
 
@@ -106,10 +112,10 @@ export class Replica {
     return this.#turns.take(async () => {
       if (this.#owner) return true;
       if (this.state === "closed") throw fenced(this.name);
-      this.#poll.stop();
+      this.#follower.stop();
       try {
-        if (this.state === "rebuilding") await this.#rebuild();
-        if (this.#durable.image) await this.#catchUp();
+        if (this.state === "rebuilding") await this.#follower.rebuild();
+        if (this.#durable.image) await this.#follower.catchUp(this.image);
         if (!mayClaim(this.name, systemClaim, this.ownership)) {
           this.#hooks.onFenced(this);
           return false;
@@ -121,7 +127,7 @@ export class Replica {
         if (systemClaim !== null && systemClaim !== this.#hooks.systemClaim()) await this.giveUp();
         return this.#owner !== null;
       } finally {
-        if (!this.#owner && this.#durable.image) this.#poll.start();
+        if (!this.#owner && this.#durable.image) this.#follower.start();
       }
     });
   }
@@ -144,8 +150,12 @@ export class Replica {
     const owner = this.#owner ?? await this.#requireOwner();
     return await owner.alone(async (workspace, appender) => {
       if (this.dropped) throw dropped(this.name);
-      const { chain, pageSize } = this;
-      const whole = { ...request, chain, pageSize, nodeId: this.#nodeId };
+      const whole = {
+        ...request,
+        chain: this.chain,
+        pageSize: this.pageSize,
+        nodeId: this.#nodeId,
+      };
       const { image, size } = await appendContent(this.#parts, workspace, appender, whole);
       if (request.kind === "tombstone") owner.retire(dropped(this.name));
       await this.#durable.rewritten(image, size, request.kind);
@@ -173,7 +183,7 @@ export class Replica {
 
   async close(failure: Failure): Promise<void> {
     if (this.state === "closed") return;
-    this.#poll.stop();
+    this.#follower.stop();
     this.#snapshots.close();
     this.#life.enter("close");
     await this.#owner?.stop(failure);
@@ -208,7 +218,7 @@ export class Replica {
       }
       if (this.state !== "claiming") throw unreadable(this.name, this.state);
       this.#life.enter("lost");
-      if (this.#durable.image) await this.#catchUp();
+      if (this.#durable.image) await this.#follower.catchUp(this.image);
     } catch (error) {
       if (this.state === "claiming") this.#life.enter("lost");
       // The scrub before a workspace found a page that is not what was applied.
@@ -246,7 +256,7 @@ export class Replica {
     this.#owner = null;
     this.#life.enter("refused");
     this.#life.enter("released");
-    this.#poll.start();
+    this.#follower.start();
     this.#hooks.onFenced(this);
   }
 
@@ -262,7 +272,7 @@ export class Replica {
     if (owner) this.#life.enter("mismatch");
     if (owner) this.#life.enter("released");
     this.#life.enter("mismatch");
-    this.#poll.start();
+    this.#follower.start();
     void owner?.stop(rebuilt(this.name, cause));
     if (owner) this.#hooks.onFenced(this);
   }
@@ -270,32 +280,10 @@ export class Replica {
   /** Reads on from the tip: true if there was more. A leader owns all chains and follows none. */
   async follow(): Promise<boolean> {
     return await this.#turns.take(async () => {
-      if (this.state === "rebuilding") await this.#rebuild();
+      if (this.state === "rebuilding") await this.#follower.rebuild();
       const isLeader = this.#hooks.systemClaim() !== null &&
         this.ownership?.claim.node === this.#parts.node.id;
-      return this.state === "following" && !isLeader && await this.#catchUp();
+      return this.state === "following" && !isLeader && await this.#follower.catchUp(this.image);
     });
-  }
-
-  async #catchUp(): Promise<boolean> {
-    const { image } = this;
-    try {
-      return await this.#durable.catchUp(image);
-    } catch (error) {
-      if (!isFailure(error, "corrupt")) throw error;
-      this.#onMismatch(error);
-      await this.#rebuild();
-      return true;
-    }
-  }
-
-  async #rebuild(): Promise<void> {
-    try {
-      await this.#durable.rejoin();
-      this.#life.enter("rebuilt");
-    } catch (error) {
-      if (isFailure(error, "corrupt")) this.#life.enter("damaged");
-      throw error;
-    }
   }
 }

@@ -148,7 +148,7 @@ export const VARIANTS: readonly Variant[] = [
   }]),
   new Variant("loser skips the winner's epoch", "I9", 30, [{
     file: "src/replica/replica.ts",
-    find: `      if (this.#durable.image) await this.#catchUp();\n    } catch`,
+    find: `      if (this.#durable.image) await this.#follower.catchUp(this.image);\n    } catch`,
     put: `      if (this.#durable.image) await this.#durable.skipNext();\n    } catch`,
   }, {
     file: "src/replica/durable.ts",
