@@ -100,6 +100,8 @@ export const JOIN_ATTEMPTS_MAX = 5;
 /** How often a follower without a link looks for the next epoch. */
 export const POLL_MS_MIN = 1_000;
 export const POLL_MS_MAX = 10_000;
+/** Pushed epochs that wait to be applied; of further ones only the numbers are kept. */
+export const PUSHED_BYTES_MAX = 256 * MIB;
 /** Least age of what is pruned: a follower that looks at its longest pace has seen it before. */
 export const RETENTION_MS_MIN = 3 * POLL_MS_MAX;
 /** How long a claim may take to be prepared, a large workspace included. */

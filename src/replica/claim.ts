@@ -34,6 +34,7 @@ export type ClaimResult =
     readonly workspace: Workspace;
     readonly appender: Appender;
     readonly nodeId: bigint;
+    readonly epoch: TakenEpoch;
   };
 
 const NOTHING: Tip = { epoch: 0, fileChecksum: 0n, databaseChecksum: 0n, timestampMs: 0 };
@@ -54,7 +55,7 @@ export async function claimChain(parts: Parts, options: ClaimOptions): Promise<C
     parts.crashPoint("claim.after_append");
     const isOurs = result.outcome === "won" && !(await hasEpochAfter(chain, number));
     if (isOurs && await options.accept(epoch)) {
-      return { outcome: "won", workspace, appender, nodeId };
+      return { outcome: "won", workspace, appender, nodeId, epoch };
     }
     await workspace.close();
     return { outcome: "lost" };

@@ -60,6 +60,8 @@ export function claimsWhenWritten(database: string, systemClaim: number | null):
   return systemClaim !== null && database !== SYSTEM_DATABASE;
 }
 
+export const NAME_SUCCESSOR = "UPDATE _headgate_claims SET successor = ? WHERE epoch = ?";
+
 export const INSERT_CLAIM =
   "INSERT INTO _headgate_claims (epoch, node, address, system_claim, successor, at) " +
   "VALUES (?, ?, ?, ?, NULL, ?)";

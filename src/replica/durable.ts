@@ -15,6 +15,7 @@ import { catchUp, checkNextNotPruned } from "./follow.ts";
 import type { ReplicaHooks } from "./hooks.ts";
 import { joinChain, type JoinProgress } from "./join.ts";
 import type { Parts } from "./parts.ts";
+import type { Pushed } from "./pushed.ts";
 import type { Snapshots } from "./snapshots.ts";
 
 interface Moment {
@@ -31,14 +32,14 @@ const SAY_PROGRESS_MS = 2_000;
 export interface DurableOptions {
   readonly snapshots: Snapshots;
   readonly pageSize: number;
-  readonly hooks: Pick<ReplicaHooks, "onJoining">;
+  readonly hooks: ReplicaHooks;
 }
 
 export class Durable {
   readonly #parts: Parts;
   readonly #chain: Chain;
   readonly #snapshots: Snapshots;
-  readonly #hooks: Pick<ReplicaHooks, "onJoining">;
+  readonly #hooks: ReplicaHooks;
   /** When the store was last asked for the next epoch, and answered. */
   #looked: Moment = { monotonicMs: -Infinity, wallMs: -Infinity };
   image: Image | null = null;
@@ -71,7 +72,7 @@ export class Durable {
     this.lastKind = joined.kind;
     this.tip = joined.head.epoch;
     await this.replace(image);
-    this.ownership = await readOwnership(image);
+    await this.#readOwnership(image);
     this.#snapshots.joined(joined);
     return true;
   }
@@ -111,13 +112,11 @@ export class Durable {
     try {
       await catchUp(this.#parts, this.#chain, image, (kind, bytes) => {
         applied++;
-        this.tip = image.head.epoch;
-        this.lastKind = kind;
-        this.#snapshots.count(bytes, null, kind);
+        this.#applied(image, kind, bytes);
       });
     } finally {
       // Also what was applied before the store failed counts.
-      if (applied > 0) this.ownership = await readOwnership(image);
+      if (applied > 0) await this.#readOwnership(image);
     }
     // While this node slept, or the store did not answer, what comes next may have been pruned.
     const now = this.#moment();
@@ -126,6 +125,42 @@ export class Durable {
     if (wasAway) await checkNextNotPruned(this.#chain, image);
     this.#looked = looking;
     return applied > 0;
+  }
+
+  /**
+   * Applies what the owner pushed. False when the store has to be read instead: there is a gap, or
+   * only a number was told.
+   */
+  async applyPushed(image: Image, pushed: Pushed): Promise<boolean> {
+    const kinds = new Set<EpochKind>();
+    try {
+      return await pushed.apply(image, (kind, bytes) => {
+        kinds.add(kind);
+        this.#applied(image, kind, bytes);
+      });
+    } finally {
+      if (kinds.has("claim") || kinds.has("resignation")) await this.#readOwnership(image);
+    }
+  }
+
+  /** Somebody who knows says that the chain goes at least so far. */
+  heard(epoch: number): void {
+    this.tip = Math.max(this.tip, epoch);
+  }
+
+  #applied(image: Image, kind: EpochKind, bytes: number): void {
+    this.tip = Math.max(this.tip, image.head.epoch);
+    this.lastKind = kind;
+    this.#snapshots.count(bytes, null, kind);
+  }
+
+  async #readOwnership(image: Image): Promise<void> {
+    const before = this.ownership;
+    this.ownership = await readOwnership(image);
+    const now = this.ownership;
+    const isNew = now?.claim.epoch !== before?.claim.epoch ||
+      now?.claim.successor !== before?.claim.successor;
+    if (now && isNew) this.#hooks.onOwnership?.(this.#chain.name, now);
   }
 
   /** Both clocks: the one steps, the other stands still while a machine is suspended. */
@@ -147,6 +182,15 @@ export class Durable {
     }
     this.ownership = await readOwnership(this.image);
     this.appended(epoch.number, epoch.bytes.byteLength, "claim");
+  }
+
+  /** Our resignation is durable. */
+  async resigned(epoch: TakenEpoch): Promise<void> {
+    if (!this.image) return;
+    const what = `the resignation of ${this.#chain.name}`;
+    await this.image.apply(await decodeSliced(epoch.bytes, what, this.#parts.clock));
+    this.appended(epoch.number, epoch.bytes.byteLength, "resignation");
+    this.ownership = await readOwnership(this.image);
   }
 
   /** One more epoch of ours is durable. */

@@ -4,15 +4,17 @@
  */
 import { isFailure } from "../base/failure.ts";
 import type { Image } from "../database/image.ts";
+import type { Chain } from "./chain.ts";
 import type { Durable } from "./durable.ts";
-import type { Lifecycle } from "./lifecycle.ts";
 import type { Parts } from "./parts.ts";
 import { Poll } from "./poll.ts";
+import { Pushed } from "./pushed.ts";
+import type { Rebuild } from "./rebuild.ts";
 
 export interface FollowerOptions {
-  readonly database: string;
+  readonly chain: Chain;
   readonly durable: Durable;
-  readonly life: Lifecycle;
+  readonly rebuild: Rebuild;
   /** One look, in its turn among the changes of role: true when it found something. */
   look(): Promise<boolean>;
   /** The image does not fit the chain; the lifecycle is `rebuilding` afterwards, or over. */
@@ -22,10 +24,12 @@ export interface FollowerOptions {
 export class Follower {
   readonly #options: FollowerOptions;
   readonly #poll: Poll;
+  readonly #pushed: Pushed;
 
   constructor(parts: Parts, options: FollowerOptions) {
     this.#options = options;
-    this.#poll = new Poll(parts, options.database, () => options.look());
+    this.#pushed = new Pushed(parts, options.chain);
+    this.#poll = new Poll(parts, options.chain.name, () => options.look());
   }
 
   /** Looks for the next epoch from now on. */
@@ -37,28 +41,60 @@ export class Follower {
     this.#poll.stop();
   }
 
-  /** Applies what the store holds after the image's head: true when there was something. */
-  async catchUp(image: Image): Promise<boolean> {
-    const { durable, onMismatch } = this.#options;
+  /** Whether the owner pushes; else the store is asked again and again. */
+  set isPushed(isPushed: boolean) {
+    if (!isPushed) this.#pushed.clear();
+    this.#poll.rest(isPushed);
+  }
+
+  /** Looks into the store as soon as it can. */
+  lookNow(): void {
+    this.#poll.now();
+  }
+
+  /** Keeps a pushed epoch for `applyPushed`. */
+  push(epoch: number, bytes: Uint8Array | null): void {
+    this.#options.durable.heard(epoch);
+    this.#pushed.add(epoch, bytes);
+  }
+
+  /** Applies what was pushed; reads from the store what lies between. */
+  async applyPushed(image: Image): Promise<void> {
+    const { durable } = this.#options;
     try {
-      return await durable.catchUp(image);
+      if (await durable.applyPushed(image, this.#pushed)) return;
     } catch (error) {
       if (!isFailure(error, "corrupt")) throw error;
-      onMismatch(error);
-      await this.rebuild();
+      return await this.#mismatch(error);
+    }
+    try {
+      await this.catchUp(image);
+    } catch (error) {
+      // Nobody else asks the store while the owner pushes.
+      this.lookNow();
+      throw error;
+    }
+  }
+
+  /** What was pushed and not applied is of no use any more. */
+  forgetPushed(): void {
+    this.#pushed.clear();
+  }
+
+  /** Applies what the store holds after the image's head: true when there was something. */
+  async catchUp(image: Image): Promise<boolean> {
+    try {
+      return await this.#options.durable.catchUp(image);
+    } catch (error) {
+      if (!isFailure(error, "corrupt")) throw error;
+      await this.#mismatch(error);
       return true;
     }
   }
 
-  /** Reads the chain into a new image. */
-  async rebuild(): Promise<void> {
-    const { durable, life } = this.#options;
-    try {
-      await durable.rejoin();
-      life.enter("rebuilt");
-    } catch (error) {
-      if (isFailure(error, "corrupt")) life.enter("damaged");
-      throw error;
-    }
+  async #mismatch(cause: unknown): Promise<void> {
+    const { onMismatch, rebuild } = this.#options;
+    onMismatch(cause);
+    await rebuild.run();
   }
 }

@@ -21,7 +21,7 @@ export interface LandingOptions {
   /** The image changes when the whole content is rewritten. */
   image(): Image | null;
   /** After each epoch that became durable. */
-  onEpoch(epoch: number, bytes: number): void;
+  onEpoch(epoch: TakenEpoch): void;
   /** The image did not take a durable epoch: it must be rebuilt, if it is still in use. */
   onMismatch(cause: unknown, image: Image): void;
 }
@@ -72,7 +72,7 @@ export class Landing {
       }
       crashPoint("owner.after_append");
       this.#commitSeconds.observe((clock.monotonicMs() - startedMs) / 1000);
-      onEpoch(epoch.number, epoch.bytes.byteLength);
+      onEpoch(epoch);
       this.#answered = this.#answered.then(() => this.#answer(batch, epoch));
     } catch (error) {
       // Closing ends an append without an outcome.

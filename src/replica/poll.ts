@@ -8,8 +8,12 @@ export class Poll {
   readonly #database: string;
   /** True when it found something. */
   readonly #look: () => Promise<boolean>;
+  /** Nothing has to be looked for while the owner pushes: one look that succeeded is enough. */
+  #isResting = false;
   #cancel: (() => void) | null = null;
   #run = 0;
+  /** Started, and resting: the next look is when somebody asks for it. */
+  #isAsleep = false;
 
   constructor(parts: Parts, database: string, look: () => Promise<boolean>) {
     this.#parts = parts;
@@ -18,10 +22,28 @@ export class Poll {
   }
 
   start(): void {
-    if (this.#cancel === null) this.#schedule(POLL_MS_MIN, ++this.#run);
+    if (this.#cancel !== null || this.#isAsleep) return;
+    this.#schedule(this.#isResting ? 0 : POLL_MS_MIN, ++this.#run);
+  }
+
+  /** `isPushed`: the owner pushes from now on. What came before that is looked for at once. */
+  rest(isPushed: boolean): void {
+    if (isPushed === this.#isResting) return;
+    this.#isResting = isPushed;
+    if (this.#cancel === null && !this.#isAsleep) return;
+    this.stop();
+    this.#schedule(isPushed ? 0 : POLL_MS_MIN, ++this.#run);
+  }
+
+  /** Looks as soon as it can, also while it rests. */
+  now(): void {
+    if (this.#cancel === null && !this.#isAsleep) return;
+    this.stop();
+    this.#schedule(0, ++this.#run);
   }
 
   stop(): void {
+    this.#isAsleep = false;
     this.#run++;
     this.#cancel?.();
     this.#cancel = null;
@@ -33,15 +55,20 @@ export class Poll {
 
   async #once(waitMs: number, run: number): Promise<void> {
     let found = false;
+    let failed = false;
     try {
       found = await this.#look();
     } catch (error) {
+      failed = true;
       this.#parts.log.warn("could not follow the chain", {
         database: this.#database,
         cause: describe(error),
       });
     }
     if (run !== this.#run) return;
-    this.#schedule(found ? POLL_MS_MIN : Math.min(POLL_MS_MAX, waitMs * 2), run);
+    this.#isAsleep = this.#isResting && !failed;
+    if (this.#isAsleep) return;
+    const nextMs = Math.min(POLL_MS_MAX, Math.max(POLL_MS_MIN, waitMs * 2));
+    this.#schedule(found ? POLL_MS_MIN : nextMs, run);
   }
 }

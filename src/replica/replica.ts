@@ -5,36 +5,34 @@
  */
 import { withDeadline } from "../base/deadline.ts";
 import { describe, type Failure, isFailure } from "../base/failure.ts";
-import { REOPEN_WORKSPACE_MS } from "../base/limits.ts";
 import { Turns } from "../base/turns.ts";
 import type { Image } from "../database/image.ts";
 import type { WriteRequest } from "../database/statement.ts";
-import type { TakenEpoch, Workspace } from "../database/workspace.ts";
 import type { Chain } from "./chain.ts";
-import type { Appender } from "./appender.ts";
-import { claimChain } from "./claim.ts";
 import { claimsWhenWritten, mayClaim, type Ownership } from "./claims.ts";
 import { Durable } from "./durable.ts";
-import { dropped, fenced, rebuilt, unreadable } from "./failures.ts";
+import { dropped, fenced, rebuilt } from "./failures.ts";
 import { Follower } from "./follower.ts";
 import type { ReplicaHooks } from "./hooks.ts";
 import { Lifecycle, type ReplicaState } from "./lifecycle.ts";
-import { Owner } from "./owner.ts";
+import type { Owner } from "./owner.ts";
 import type { Parts } from "./parts.ts";
-import { appendContent, type NewContent } from "./rewrite.ts";
+import { Rebuild } from "./rebuild.ts";
+import type { NewContent } from "./rewrite.ts";
 import { Snapshots } from "./snapshots.ts";
+import { Tenure } from "./tenure.ts";
 import type { WriteAnswer } from "./write-queue.ts";
 
 export class Replica {
   readonly chain: Chain;
   readonly #parts: Parts;
   readonly #hooks: ReplicaHooks;
-  readonly #follower: Follower;
+  readonly #life: Lifecycle;
   readonly #snapshots: Snapshots;
   readonly #durable: Durable;
-  readonly #life: Lifecycle;
-  #owner: Owner | null = null;
-  #nodeId = 0n;
+  readonly #rebuild: Rebuild;
+  readonly #follower: Follower;
+  readonly #tenure: Tenure;
   readonly #turns = new Turns();
 
   private constructor(parts: Parts, name: string, pageSize: number, hooks: ReplicaHooks) {
@@ -43,15 +41,28 @@ export class Replica {
     this.#life = new Lifecycle((from, event, to) =>
       parts.log.debug("replica", { database: name, from, event, to })
     );
-    this.chain = { store: parts.store, layout: parts.layout, name };
-    this.#snapshots = new Snapshots(parts, this.chain, (epoch) => hooks.onSnapshot(this, epoch));
-    this.#durable = new Durable(parts, this.chain, { snapshots: this.#snapshots, pageSize, hooks });
+    const chain = this.chain = { store: parts.store, layout: parts.layout, name };
+    this.#snapshots = new Snapshots(parts, chain, (epoch) => hooks.onSnapshot(this, epoch));
+    const durable = new Durable(parts, chain, { snapshots: this.#snapshots, pageSize, hooks });
+    this.#durable = durable;
+    this.#rebuild = new Rebuild(parts.log, name, this.#life, durable);
+    const onMismatch = (cause: unknown) => this.#onMismatch(cause);
     this.#follower = new Follower(parts, {
-      database: name,
-      durable: this.#durable,
-      life: this.#life,
+      chain,
+      durable,
+      rebuild: this.#rebuild,
       look: () => this.follow(),
-      onMismatch: (cause) => this.#onMismatch(cause),
+      onMismatch,
+    });
+    this.#tenure = new Tenure(parts, {
+      chain,
+      durable,
+      life: this.#life,
+      hooks,
+      image: () => this.image,
+      catchUp: () => this.#follower.catchUp(this.image),
+      onFenced: () => this.#onFenced(),
+      onMismatch,
     });
   }
 
@@ -100,21 +111,28 @@ export class Replica {
     return this.#snapshots.newest;
   }
 
+  /** The random number in the header of this node's newest claim. */
+  get claimId(): bigint {
+    return this.#tenure.nodeId;
+  }
+
   /** Throws `unavailable` while there is none, `corrupt` when the chain cannot be read. */
   get image(): Image {
     const isUsable = !this.#life.is("rebuilding", "corrupt", "closed");
     if (this.#durable.image && isUsable) return this.#durable.image;
-    throw unreadable(this.name, this.state);
+    throw this.#rebuild.unreadable();
   }
 
   /** True when this node owns the chain afterwards. Only a create claims over a tombstone. */
   claim(systemClaim: number | null, isCreate = false): Promise<boolean> {
     return this.#turns.take(async () => {
-      if (this.#owner) return true;
+      if (this.#tenure.owner) return true;
       if (this.state === "closed") throw fenced(this.name);
+      // Writes must not put off the look at a damaged chain.
+      if (this.state === "corrupt") throw this.#rebuild.unreadable();
       this.#follower.stop();
       try {
-        if (this.state === "rebuilding") await this.#follower.rebuild();
+        if (this.#rebuild.isDue) await this.#rebuild.run();
         if (this.#durable.image) await this.#follower.catchUp(this.image);
         if (!mayClaim(this.name, systemClaim, this.ownership)) {
           this.#hooks.onFenced(this);
@@ -122,50 +140,54 @@ export class Replica {
         }
         if (this.dropped && !isCreate) throw dropped(this.name);
         this.#life.enter("claim");
-        await this.#claim(systemClaim);
+        await this.#tenure.begin(systemClaim);
         // Lost meanwhile: this chain goes with `system`.
         if (systemClaim !== null && systemClaim !== this.#hooks.systemClaim()) await this.giveUp();
-        return this.#owner !== null;
+        return this.#tenure.owner !== null;
       } finally {
-        if (!this.#owner && this.#durable.image) this.#follower.start();
+        if (!this.#tenure.owner && this.#durable.image) this.#follower.start();
       }
     });
   }
 
   /** Resolves when durable. A claim that this causes counts towards the request's deadline. */
   execute(request: WriteRequest): Promise<WriteAnswer> {
-    if (this.#owner) return this.#owner.submit(request);
+    const { owner } = this.#tenure;
+    if (owner) return owner.submit(request);
     const what = `write to ${this.name}`;
     return withDeadline(this.#parts.clock, request.deadlineMs, this.#requireOwner(), what)
-      .then((owner) => owner.submit(request));
+      .then((claimed) => claimed.submit(request));
   }
 
   /** Resolves with an epoch that was the newest at some moment after this call. */
   async prove(): Promise<number> {
-    return await (this.#owner ?? await this.#requireOwner()).prove();
+    return await (await this.#requireOwner()).prove();
   }
 
   /** Replaces the whole content by one epoch, and serves it when this resolves. */
   async rewrite(request: NewContent): Promise<number> {
-    const owner = this.#owner ?? await this.#requireOwner();
-    return await owner.alone(async (workspace, appender) => {
-      if (this.dropped) throw dropped(this.name);
-      const whole = {
-        ...request,
-        chain: this.chain,
-        pageSize: this.pageSize,
-        nodeId: this.#nodeId,
-      };
-      const { image, size } = await appendContent(this.#parts, workspace, appender, whole);
-      if (request.kind === "tombstone") owner.retire(dropped(this.name));
-      await this.#durable.rewritten(image, size, request.kind);
-      return image.head.epoch;
+    return await this.#tenure.rewrite(await this.#requireOwner(), request);
+  }
+
+  /** Names who should own the chain next, and owns it no more: every pending write is answered. */
+  async resign(successor: string, failure: Failure): Promise<void> {
+    const { owner } = this.#tenure;
+    if (!owner) throw fenced(this.name, this.ownership?.claim.address);
+    await this.#tenure.resign(owner, successor);
+    await this.release(failure);
+  }
+
+  /** Stops owning in order: what executes becomes durable and is answered, what waits is refused. */
+  release(failure: Failure): Promise<void> {
+    return this.#turns.take(async () => {
+      await this.#tenure.end()?.stop(failure);
+      if (this.#life.is("owning")) this.#released();
     });
   }
 
   /** Stops owning without being refused, as when `system` was lost: whoever leads claims it. */
   async giveUp(): Promise<void> {
-    await this.#owner?.refused();
+    await this.#tenure.owner?.refused();
   }
 
   /** Writes and verifies a snapshot of the head now; returns its epoch. */
@@ -186,78 +208,69 @@ export class Replica {
     this.#follower.stop();
     this.#snapshots.close();
     this.#life.enter("close");
-    await this.#owner?.stop(failure);
-    this.#owner = null;
+    await this.#tenure.end()?.stop(failure);
     await this.#durable.replace(null);
   }
 
+  /** Whether the owner pushes its epochs to this node; else they are looked for in the store. */
+  set isPushed(isPushed: boolean) {
+    this.#follower.isPushed = isPushed;
+  }
+
+  /** A durable epoch, told by the owner; without bytes it is read from the store. Never rejects. */
+  push(epoch: number, bytes: Uint8Array | null): void {
+    if (epoch <= this.#durable.tip || this.#tenure.owner || this.state === "closed") return;
+    this.#follower.push(epoch, bytes);
+    this.#turns.take(async () => {
+      if (this.#isFollowing) await this.#follower.applyPushed(this.image);
+    }).catch((error) =>
+      this.#parts.log.warn("could not apply what was pushed", {
+        database: this.name,
+        epoch,
+        cause: describe(error),
+      })
+    );
+  }
+
+  /** Somebody wants an epoch that this node has not heard of: the store may have it. */
+  lookNow(): void {
+    this.#follower.lookNow();
+  }
+
+  /** Reads on from the tip: true if there was more. A leader owns all chains and follows none. */
+  async follow(): Promise<boolean> {
+    return await this.#turns.take(async () => {
+      if (this.#rebuild.isDue) await this.#rebuild.run();
+      return this.#isFollowing && await this.#follower.catchUp(this.image);
+    });
+  }
+
+  get #isFollowing(): boolean {
+    const isLeader = this.#hooks.systemClaim() !== null &&
+      this.ownership?.claim.node === this.#parts.node.id;
+    return this.state === "following" && !isLeader;
+  }
+
   async #requireOwner(): Promise<Owner> {
+    if (this.#tenure.owner) return this.#tenure.owner;
     if (this.dropped) throw dropped(this.name);
     const systemClaim = this.#hooks.systemClaim();
     const mayTry = claimsWhenWritten(this.name, systemClaim) && this.state !== "closed";
     if (mayTry) await this.claim(systemClaim);
-    if (this.#owner) return this.#owner;
+    if (this.#tenure.owner) return this.#tenure.owner;
     throw fenced(this.name, this.ownership?.claim.address);
   }
 
-  async #claim(systemClaim: number | null): Promise<void> {
-    try {
-      const claim = await claimChain(this.#parts, {
-        chain: this.chain,
-        image: this.#durable.image,
-        pageSize: this.pageSize,
-        systemClaim,
-        proveLead: () => this.#hooks.proveLead?.(),
-        accept: (epoch) => this.#accept(epoch),
-        onRefused: () => void this.#owner?.refused(),
-      });
-      if (claim.outcome === "won") {
-        this.#nodeId = claim.nodeId;
-        this.#owner = this.#ownerOf(claim.workspace, claim.appender, claim.nodeId);
-        return this.#life.enter("won");
-      }
-      if (this.state !== "claiming") throw unreadable(this.name, this.state);
-      this.#life.enter("lost");
-      if (this.#durable.image) await this.#follower.catchUp(this.image);
-    } catch (error) {
-      if (this.state === "claiming") this.#life.enter("lost");
-      // The scrub before a workspace found a page that is not what was applied.
-      if (isFailure(error, "corrupt") && this.state === "following") this.#onMismatch(error);
-      throw error;
-    }
-  }
-
-  /** Our claim goes into the image. False if this replica was closed or damaged meanwhile. */
-  async #accept(epoch: TakenEpoch): Promise<boolean> {
-    if (this.state === "claiming") await this.#durable.claimed(epoch);
-    if (this.state === "closed") await this.#durable.replace(null);
-    return this.state === "claiming";
-  }
-
-  #ownerOf(workspace: Workspace, appender: Appender, nodeId: bigint): Owner {
-    return new Owner(this.#parts, {
-      chain: this.chain,
-      nodeId,
-      workspace,
-      appender,
-      image: () => this.#durable.image,
-      reopenWorkspace: async () => {
-        await this.image.reached(this.tip, this.#parts.clock.monotonicMs() + REOPEN_WORKSPACE_MS);
-        return await this.#parts.openWorkspace(this.name, this.image, this.pageSize);
-      },
-      onEpoch: (epoch, bytes) => this.#durable.appended(epoch, bytes, "data"),
-      onMismatch: (cause, image) => image === this.#durable.image && this.#onMismatch(cause),
-      onFenced: () => this.#onFenced(),
-    });
-  }
-
   #onFenced(): void {
-    if (!this.#owner) return;
-    this.#owner = null;
+    if (!this.#tenure.end()) return;
+    this.#released();
+    this.#hooks.onFenced(this);
+  }
+
+  #released(): void {
     this.#life.enter("refused");
     this.#life.enter("released");
     this.#follower.start();
-    this.#hooks.onFenced(this);
   }
 
   /** The image does not fit what is durable: never served again, a new one is read (I6, I9). */
@@ -267,23 +280,12 @@ export class Replica {
       database: this.name,
       cause: describe(cause),
     });
-    const owner = this.#owner;
-    this.#owner = null;
-    if (owner) this.#life.enter("mismatch");
-    if (owner) this.#life.enter("released");
+    const isOwning = this.#life.is("owning");
+    if (isOwning) this.#life.enter("mismatch");
+    if (isOwning) this.#life.enter("released");
     this.#life.enter("mismatch");
     this.#follower.start();
-    void owner?.stop(rebuilt(this.name, cause));
-    if (owner) this.#hooks.onFenced(this);
-  }
-
-  /** Reads on from the tip: true if there was more. A leader owns all chains and follows none. */
-  async follow(): Promise<boolean> {
-    return await this.#turns.take(async () => {
-      if (this.state === "rebuilding") await this.#follower.rebuild();
-      const isLeader = this.#hooks.systemClaim() !== null &&
-        this.ownership?.claim.node === this.#parts.node.id;
-      return this.state === "following" && !isLeader && await this.#follower.catchUp(this.image);
-    });
+    void this.#tenure.end()?.stop(rebuilt(this.name, cause));
+    if (isOwning) this.#hooks.onFenced(this);
   }
 }

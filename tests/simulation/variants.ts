@@ -147,9 +147,9 @@ export const VARIANTS: readonly Variant[] = [
       "    await parts.openWorkspace(chain.name, image, options.pageSize);",
   }]),
   new Variant("loser skips the winner's epoch", "I9", 30, [{
-    file: "src/replica/replica.ts",
-    find: `      if (this.#durable.image) await this.#follower.catchUp(this.image);\n    } catch`,
-    put: `      if (this.#durable.image) await this.#durable.skipNext();\n    } catch`,
+    file: "src/replica/tenure.ts",
+    find: `      if (durable.image) await catchUp();\n    } catch`,
+    put: `      if (durable.image) await (durable as any).skipNext();\n    } catch`,
   }, {
     file: "src/replica/durable.ts",
     find: "  async rejoin(): Promise<void> {",

@@ -23,7 +23,7 @@ import { ScriptedStore } from "./scripted-store.ts";
 
 export interface Node {
   readonly parts: Parts;
-  readonly hooks: ReplicaHooks;
+  readonly hooks: { -readonly [K in keyof ReplicaHooks]: ReplicaHooks[K] };
   /** Epoch of its claim in `system`: may be set by the test. */
   systemClaim: number | null;
   readonly fenced: string[];

@@ -36,7 +36,7 @@ export class OwnerHarness extends Bench {
         this.workspace = new WorkspaceDouble(this.appender.tip.epoch);
         return Promise.resolve(this.workspace);
       },
-      onEpoch: (epoch) => void this.epochs.push(epoch),
+      onEpoch: ({ number }) => void this.epochs.push(number),
       onMismatch: (cause) => void this.mismatches.push(cause),
       onFenced: () => void this.fencedTimes++,
     });
