@@ -107,6 +107,13 @@ export const RETENTION_MS_MIN = 3 * POLL_MS_MAX;
 /** How long a claim may take to be prepared, a large workspace included. */
 export const CLAIM_TIMEOUT_MS = 60_000;
 
+/** How often a leader pings the nodes that follow it, and they report. */
+export const PING_MS = 1_000;
+/** How long a node that is asked whether it hears the leader waits for an echo. */
+export const ECHO_MS = 150;
+/** How long a candidate waits for what the other nodes see. */
+export const ASK_MS = 200;
+
 /** Time for the body of a request to arrive. */
 export const BODY_TIMEOUT_MS = 60_000;
 /** An answer in a file up to this size is read into memory before it is sent. */

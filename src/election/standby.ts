@@ -48,7 +48,8 @@ export type Standby =
 export type StandbyEvent =
   /** A link to whoever made the newest known claim stands, proved on both sides (I13). */
   | { readonly kind: "linked" }
-  | { readonly kind: "input" }
+  /** Something came over the link, last at `atMs`. */
+  | { readonly kind: "input"; readonly atMs: number }
   /** The link ended: closed or reset by the other side, or it broke without a word. */
   | { readonly kind: "unlinked"; readonly by: "close" | "silence" }
   /** A call was refused, or answered by somebody who does not lead. */
@@ -127,7 +128,7 @@ export function standbyStep(
     case "linked":
       return still({ kind: "linked", inputAtMs: nowMs });
     case "input":
-      return still(withInput(state, nowMs));
+      return still(withInput(state, event.atMs));
     case "unlinked":
       return unlinked(state, event.by, nowMs);
     case "refused":
@@ -158,12 +159,12 @@ export function standbyStep(
   }
 }
 
-function withInput(state: Standby, nowMs: number): Standby {
-  if (state.kind === "linked") return { ...state, inputAtMs: nowMs };
-  if (state.kind !== "watching") return state;
+function withInput(state: Standby, atMs: number): Standby {
+  if (state.kind !== "linked" && state.kind !== "watching") return state;
+  if (atMs <= state.inputAtMs) return state;
   // One that has lost its store goes on talking.
-  if (state.why === "storeless") return { ...state, inputAtMs: nowMs };
-  return { kind: "linked", inputAtMs: nowMs };
+  const isBack = state.kind === "watching" && state.why === "silent";
+  return isBack ? { kind: "linked", inputAtMs: atMs } : { ...state, inputAtMs: atMs };
 }
 
 function unlinked(state: Standby, by: "close" | "silence", nowMs: number): StandbyStep {

@@ -22,7 +22,7 @@ export interface Introduction {
 /** What a node says of itself all the time. */
 export interface Report {
   readonly state: BrokerState;
-  /** Newest epoch in its image, by database. */
+  /** Newest epoch in its image, by database; in a report those that changed since the last. */
   readonly heads: Readonly<Record<string, number>>;
   /** Requests that it is answering. */
   readonly running: number;
@@ -75,7 +75,8 @@ export class Roster {
     const isNews = entry.isSuspect || (report !== null && report.state !== entry.report.state);
     entry.heardMs = nowMs;
     entry.isSuspect = false;
-    if (report) entry.report = report;
+    // A report has the heads that changed.
+    if (report) entry.report = { ...report, heads: { ...entry.report.heads, ...report.heads } };
     return isNews;
   }
 

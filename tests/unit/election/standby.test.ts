@@ -139,7 +139,7 @@ describe("a silent leader", () => {
     const story = linked().until(60_000, () => ({ seen: `${++beats}`, intervalMs: 1_000 }));
     expect(story.done).toEqual([]);
     expect(story.state.kind).toBe("watching");
-    expect(story.on({ kind: "input" }).state.kind).toBe("linked");
+    expect(story.on({ kind: "input", atMs: 60_000 }).state.kind).toBe("linked");
   });
 
   test("whose heartbeats stop later is claimed after two of the intervals that it stated", () => {
@@ -165,7 +165,10 @@ describe("a silent leader", () => {
   });
 
   test("that talks again in time is followed", () => {
-    const story = linked().until(5_000, stands).on({ kind: "input" }).until(7_900, stands);
+    const story = linked().until(5_000, stands).on({ kind: "input", atMs: 5_000 }).until(
+      7_900,
+      stands,
+    );
     expect(story.done).toEqual([]);
   });
 });
@@ -189,7 +192,7 @@ describe("a leader without a store", () => {
   test("is claimed by a node that has one, though it goes on talking", () => {
     const story = linked().until(1_000).on({ kind: "leader_store", isFailing: true });
     for (let nowMs = 1_500; nowMs <= 5_000; nowMs += 500) {
-      story.until(nowMs, stands).on({ kind: "input" });
+      story.until(nowMs, stands).on({ kind: "input", atMs: nowMs });
     }
     expect(story.done).toEqual(["4500 claim"]);
   });
