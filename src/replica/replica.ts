@@ -23,6 +23,13 @@ import { Snapshots } from "./snapshots.ts";
 import { Tenure } from "./tenure.ts";
 import type { WriteAnswer } from "./write-queue.ts";
 
+export interface ClaimWish {
+  /** Only a create claims over a tombstone. */
+  readonly isCreate?: boolean;
+  /** The claim that was judged: nothing is claimed when a newer one is found. */
+  readonly over?: number;
+}
+
 export class Replica {
   readonly chain: Chain;
   readonly #parts: Parts;
@@ -123,8 +130,8 @@ export class Replica {
     throw this.#rebuild.unreadable();
   }
 
-  /** True when this node owns the chain afterwards. Only a create claims over a tombstone. */
-  claim(systemClaim: number | null, isCreate = false): Promise<boolean> {
+  /** True when this node owns the chain afterwards. */
+  claim(systemClaim: number | null, options: ClaimWish = {}): Promise<boolean> {
     return this.#turns.take(async () => {
       if (this.#tenure.owner) return true;
       if (this.state === "closed") throw fenced(this.name);
@@ -134,11 +141,13 @@ export class Replica {
       try {
         if (this.#rebuild.isDue) await this.#rebuild.run();
         if (this.#durable.image) await this.#follower.catchUp(this.image);
+        const { over } = options;
+        if (over !== undefined && this.ownership?.claim.epoch !== over) return false;
         if (!mayClaim(this.name, systemClaim, this.ownership)) {
           this.#hooks.onFenced(this);
           return false;
         }
-        if (this.dropped && !isCreate) throw dropped(this.name);
+        if (this.dropped && !options.isCreate) throw dropped(this.name);
         this.#life.enter("claim");
         await this.#tenure.begin(systemClaim);
         // Lost meanwhile: this chain goes with `system`.

@@ -44,6 +44,8 @@ export interface BrokerFile {
   readonly peer_address: string;
   readonly zone: string;
   readonly roles: readonly string[];
+  /** Whether it may lead; absent in files of older versions: then it may. */
+  readonly eligible?: boolean;
   readonly state: string;
   readonly version: string;
   readonly nonce: string;
@@ -76,6 +78,10 @@ export async function openCluster({ store, clock, random }: FilesParts): Promise
 
 export function readLeaderFile(store: Store): Promise<LeaderFile | null> {
   return readJson<LeaderFile>(store, LEADER_KEY);
+}
+
+export function readBrokerFile(store: Store, node: string): Promise<BrokerFile | null> {
+  return readJson<BrokerFile>(store, brokerKey(node));
 }
 
 /**

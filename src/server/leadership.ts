@@ -1,25 +1,22 @@
 /**
- * Carries out who leads: claims `system` when the rules say so, keeps the heartbeat while leading,
- * and starts over when deposed. The rules are in `election/`; the store decides.
+ * Whether this node leads: stands by until the rules of `election/` say claim, leads until it is
+ * deposed or steps down, and stands by again, in one process. The store decides.
  */
-import { describe, Failure } from "../base/failure.ts";
 import type { Clock } from "../base/clock.ts";
+import { describe, Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import { dampingMs } from "../election/damping.ts";
-import {
-  beginTakeover,
-  type Observation,
-  type Takeover,
-  type TakeoverAction,
-  type TakeoverOptions,
-  takeoverStep,
-} from "../election/takeover.ts";
+import type { Ownership } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Store } from "../store/store.ts";
-import { type LeaderHeartbeat, readLeaderFile } from "./cluster-files.ts";
-import { type Presence, probeAddress } from "./probe-address.ts";
+import type { LeaderHeartbeat } from "./cluster-files.ts";
+import { Leading, type LeadingOptions } from "./leading.ts";
+import type { Links } from "./links.ts";
+import { watchStalls } from "./stall.ts";
+import { StandingBy, type Taken } from "./standing-by.ts";
+import { chooseSuccessor, nextLeader, type OwnershipWaiters, successors } from "./succession.ts";
 
-export interface LeadershipOptions {
+export interface LeadershipOptions extends Pick<LeadingOptions, "links" | "resignIfOthers"> {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
@@ -29,39 +26,44 @@ export interface LeadershipOptions {
   readonly heartbeat: LeaderHeartbeat;
   readonly heartbeatMs: number;
   readonly staleMs: number;
+  readonly network: Links;
+  /** The claim is won: links may be taken from now on. */
+  onWon(claim: number): void;
   /**
-   * Called each time this node begins to lead, before it is announced. `isSuccessor` when another
-   * node led before: its chains are to be claimed, or it may go on with them.
+   * What a new leader does first. `isSuccessor` when another node led before: its chains are to be
+   * claimed, or it may go on with them.
    */
   onLead(isSuccessor: boolean): Promise<void>;
+  /** This node leads no more. */
+  onDeposed(): void;
+  /** Gives up all chains but `system` in order, so that a successor finds nothing in flight. */
+  release(): Promise<void>;
   /** Another process runs with this node's id: this one must end. */
   onReplaced(failure: Failure): void;
-  /** Who is at an address; by HTTP when absent. */
-  readonly probe?: (address: string) => Promise<Presence>;
+}
+
+export interface HandOver {
+  readonly from: string;
+  readonly to: string;
+  readonly ms: number;
 }
 
 export class Leadership {
   readonly #options: LeadershipOptions;
-  readonly #takeover: TakeoverOptions;
-  readonly #probe: (address: string) => Promise<Presence>;
-  readonly #closing = new AbortController();
   #system: Replica | null = null;
+  #standingBy: StandingBy | null = null;
+  #leading: Leading | null = null;
   #claim: number | null = null;
-  #running: Promise<void> | null = null;
+  #open = true;
   #lastClaimAtMs = -Infinity;
   #dampingMs = 0;
   #quietUntilMs = -Infinity;
-  /** When the loop of a leader last came round. */
-  #awakeMs = 0;
-  /** What follows a claim is not done yet. */
-  #isNew = false;
-  #isSuccessor = false;
-  #lookedAtStoreMs = -Infinity;
+  #mayResign = true;
+  #cancelStalls = () => {};
+  readonly #waiting: OwnershipWaiters = new Set();
 
   constructor(options: LeadershipOptions) {
     this.#options = options;
-    this.#takeover = { staleMs: options.staleMs, refusedTwiceMs: 300 };
-    this.#probe = options.probe ?? probeAddress;
   }
 
   /** Epoch of this node's claim in `system` while it leads. */
@@ -69,46 +71,148 @@ export class Leadership {
     return this.#claim;
   }
 
-  /** Resolves when this node leads or has seen that it has to wait. */
+  /** True while nobody leads as far as this node knows, or a new leader is not ready. */
+  get isElecting(): boolean {
+    return this.#leading ? !this.#leading.isBegun : this.#standingBy?.isElecting ?? true;
+  }
+
+  /** For status and log: what this node does about leading. */
+  get activity(): string {
+    return this.#leading ? "leading" : this.#standingBy?.state ?? "starting";
+  }
+
+  /** Resolves when this node leads or has begun to stand by. */
   async start(system: Replica): Promise<void> {
     this.#system = system;
+    this.#cancelStalls = watchStalls(this.#options.clock, (ms) => this.#stalled(ms));
     // A chain that this process just created is owned from its first epoch on.
     if (system.state === "owning" || (await this.#wasOwner(system))) {
-      await this.#take("it led last");
+      const over = system.ownership?.claim.epoch;
+      if (await this.#take("it led last", over) === "won") return;
     }
-    this.#running = this.#run();
+    this.#standBy(system);
   }
 
   /** `system` was lost. */
   deposed(): void {
     if (this.#claim === null) return;
     const nowMs = this.#options.clock.monotonicMs();
-    this.#claim = null;
     this.#dampingMs = dampingMs(this.#dampingMs, nowMs - this.#lastClaimAtMs);
     this.#quietUntilMs = nowMs + this.#dampingMs;
     this.#options.log.warn("this node no longer leads", { quiet_ms: this.#dampingMs });
+    this.#endLead();
+    if (this.#system && this.#open) this.#standBy(this.#system);
   }
 
-  async close(): Promise<void> {
-    this.#closing.abort(new Failure("unavailable", "The node is stopping"));
-    // A claim ends when the store has answered, which it may never do; nobody wants it any more.
-    const waiting = new AbortController();
-    await Promise.race([this.#running, this.#options.clock.sleep(CLOSE_MS, waiting.signal)]);
-    waiting.abort();
+  /** A claim or a resignation of `system` that another node, or an earlier life, made was applied. */
+  onOwnership(ownership: Ownership): void {
+    const { claim } = ownership;
+    const { node } = this.#options;
+    for (const heard of this.#waiting) heard(ownership);
+    const isOurs = claim.node === node.id;
+    if (isOurs && claim.epoch !== this.#claim && this.#lastClaimAtMs > 0) {
+      void this.#checkReplaced(claim.address);
+    }
+    this.#standingBy?.onOwnership(claim);
   }
 
-  get #open(): boolean {
-    return !this.#closing.signal.aborted;
+  /** Something happened to the links of a node that does not lead. */
+  get standby(): StandingBy | null {
+    return this.#standingBy;
+  }
+
+  /** The links of the leader have changed. */
+  onLinks(change: "added" | "ended"): void {
+    this.#leading?.onLinks(change);
+  }
+
+  /**
+   * Hands the cluster over; resolves when the successor leads. Rejects with `elsewhere` on a node
+   * that does not lead, `conflict` when nobody, or not the preferred one, can succeed.
+   */
+  async stepDown(preferred?: string): Promise<HandOver> {
+    const { clock, node, log } = this.#options;
+    const startedMs = clock.monotonicMs();
+    const successor = this.#successor(preferred);
+    log.info("stepping down", { successor });
+    const next = nextLeader(clock, node.id, this.#waiting);
+    await this.#resign(successor);
+    const to = await next;
+    return { from: node.id, to, ms: Math.round(clock.monotonicMs() - startedMs) };
+  }
+
+  /** Makes way without naming anybody: whoever can reach the others claims. */
+  async resignToAnybody(): Promise<void> {
+    if (this.#claim === null) return;
+    this.#options.log.warn("nobody has a link to this leader; it resigns");
+    this.#mayResign = false;
+    await this.#resign("");
+  }
+
+  /** True when another node could lead at once. */
+  get hasSuccessor(): boolean {
+    const { network, node } = this.#options;
+    return this.#claim !== null && successors(node.id, network.contenders()).length > 0;
+  }
+
+  close(): void {
+    this.#open = false;
+    this.#cancelStalls();
+    this.#standingBy?.end();
+    this.#leading?.end();
+  }
+
+  #successor(preferred: string | undefined): string {
+    const { network, node } = this.#options;
+    if (this.#claim !== null) return chooseSuccessor(node.id, network.contenders(), preferred);
+    const owner = this.#system?.ownership?.claim;
+    throw new Failure("elsewhere", `This node does not lead; ${owner?.node ?? "another"} does`, {
+      ...(owner && { leader: owner.address }),
+    });
+  }
+
+  async #resign(successor: string): Promise<void> {
+    const system = this.#system;
+    const { node, release } = this.#options;
+    if (!system || this.#claim === null) return;
+    // From here on nothing is claimed; writes that come wait for the next leader.
+    const claim = this.#claim;
+    this.#claim = null;
+    const leading = this.#leading;
+    try {
+      await release();
+      await system.resign(successor, new Failure("elsewhere", `${node.id} has stepped down`));
+    } catch (error) {
+      if (this.#leading === leading && system.state === "owning") this.#claim = claim;
+      throw error;
+    }
+    this.#endLead();
+    if (this.#open) this.#standBy(system).on({ kind: "resigned" });
+  }
+
+  #standBy(system: Replica): StandingBy {
+    const { clock, log, store, node, eligible, staleMs, network } = this.#options;
+    this.#standingBy?.end();
+    return this.#standingBy = new StandingBy({
+      clock,
+      log,
+      store,
+      node: node.id,
+      eligible,
+      staleMs,
+      system,
+      links: network,
+      quietUntilMs: () => this.#quietUntilMs,
+      take: (reason, over) => this.#take(reason, over),
+    });
   }
 
   /** Judged once, at start: a restart claims at once, a second process with the same id ends. */
   async #wasOwner(system: Replica): Promise<boolean> {
     const claim = system.ownership?.claim;
-    const { node, eligible } = this.#options;
-    if (!claim || claim.node !== node.id) return false;
-    if (claim.address === node.address) return eligible;
-    const presence = await this.#probe(claim.address);
-    if (presence.kind === "answered" && presence.node === node.id) {
+    const { node, eligible, network } = this.#options;
+    if (!claim || claim.node !== node.id || claim.successor !== null) return false;
+    if (claim.address !== node.address && await network.isSelfAt(claim.address)) {
       throw new Failure(
         "conflict",
         `Cannot start: the node id ${node.id} is in use at ${claim.address}; ` +
@@ -118,48 +222,72 @@ export class Leadership {
     return eligible;
   }
 
-  async #run(): Promise<void> {
-    while (this.#open) {
-      try {
-        if (this.#claim !== null) await this.#lead();
-        else if (this.#options.eligible) await this.#wait();
-        else await this.#sleep(this.#options.heartbeatMs);
-      } catch (error) {
-        if (!this.#open) return;
-        this.#options.log.warn("leadership", { cause: describe(error) });
-        await this.#sleep(1_000).catch(() => {});
-      }
-    }
+  async #checkReplaced(address: string): Promise<void> {
+    const { node, onReplaced, network } = this.#options;
+    if (address === node.address || !(await network.isSelfAt(address))) return;
+    onReplaced(
+      new Failure("conflict", `The node id ${node.id} is in use by a newer process at ${address}`),
+    );
   }
 
-  /** One heartbeat, then the time to the next. */
-  async #lead(): Promise<void> {
-    const { clock, heartbeat, node, peerAddress, heartbeatMs, log } = this.#options;
+  /** Claims `system` over that claim; says to what it was lost. */
+  async #take(reason: string, over: number | undefined): Promise<Taken> {
+    const { log, clock, node } = this.#options;
     const system = this.#system;
-    if (!system) return;
-    if (this.#isNew) await this.#begin();
-    const written = await heartbeat.beat({
-      node: node.id,
-      address: node.address,
-      peer_address: peerAddress,
-      term: system.ownership?.term ?? 0,
-      epoch: system.tip,
-      heartbeat_ms: heartbeatMs,
+    if (!system) return "data";
+    const before = system.ownership?.claim;
+    const won = await system.claim(null, over === undefined ? {} : { over });
+    // It may have been lost again by the time that this is heard of.
+    if (!won || system.state !== "owning" || !this.#open) {
+      log.info("the cluster was not claimed", { owner: system.ownership?.claim.node ?? null });
+      return system.ownership?.claim.epoch === over ? "data" : "claim";
+    }
+    this.#standingBy?.end();
+    this.#standingBy = null;
+    this.#lastClaimAtMs = clock.monotonicMs();
+    const claim = system.ownership?.claim.epoch ?? system.tip;
+    this.#claim = claim;
+    log.info("this node leads", { reason, term: system.ownership?.term ?? 0, epoch: claim });
+    this.#options.onWon(claim);
+    this.#leading = this.#leads(system, before !== undefined && before.node !== node.id);
+    return "won";
+  }
+
+  #leads(system: Replica, isSuccessor: boolean): Leading {
+    const { clock, log, heartbeat, heartbeatMs, node, peerAddress, links } = this.#options;
+    return new Leading({
+      clock,
+      log,
+      heartbeat,
+      heartbeatMs,
+      mayResign: this.#mayResign,
+      links,
+      facts: () => ({
+        node: node.id,
+        address: node.address,
+        peer_address: peerAddress,
+        term: system.ownership?.term ?? 0,
+        epoch: system.tip,
+      }),
+      begin: () => this.#options.onLead(isSuccessor),
+      askChain: () => this.#askChain(system),
+      resignIfOthers: () => this.#options.resignIfOthers(),
     });
-    if (!written && this.#claim !== null) {
-      log.warn("another node wrote leader.json; asking the chain who leads");
-      await this.#askChain(system);
-      return await this.#sleep(DEPOSED_LOOK_MS);
-    }
-    const untilMs = clock.monotonicMs() + heartbeatMs;
-    while (this.#open && this.#claim !== null && clock.monotonicMs() < untilMs) {
-      await this.#sleep(Math.min(DEPOSED_LOOK_MS, untilMs - clock.monotonicMs()));
-      const nowMs = clock.monotonicMs();
-      const stood = nowMs - this.#awakeMs > DEPOSED_LOOK_MS + STALL_MS;
-      this.#awakeMs = nowMs;
-      // Whoever stood still may have a successor, which may not have announced itself yet.
-      if (stood) await this.#askChain(system);
-    }
+  }
+
+  #endLead(): void {
+    this.#claim = null;
+    this.#mayResign = this.#leading?.mayResign ?? this.#mayResign;
+    this.#leading?.end();
+    this.#leading = null;
+    this.#options.onDeposed();
+  }
+
+  /** Whoever stood still may have a successor, or may think others silent that are not. */
+  #stalled(ms: number): void {
+    this.#options.log.warn("this process stood still", { ms: Math.round(ms) });
+    this.#standingBy?.on({ kind: "stalled" });
+    if (this.#claim !== null && this.#system) void this.#askChain(this.#system);
   }
 
   /** Finds a newer claim if there is one, and then this node is deposed. */
@@ -170,120 +298,4 @@ export class Leadership {
       })
     );
   }
-
-  /** Another node owns `system`: looks at it and at the store until the rules say claim. */
-  async #wait(): Promise<void> {
-    const { clock, node } = this.#options;
-    const quietMs = this.#quietUntilMs - clock.monotonicMs();
-    if (quietMs > 0) await this.#sleep(quietMs);
-    let state = beginTakeover(clock.monotonicMs());
-    while (this.#open && this.#claim === null) {
-      const owner = this.#system?.ownership?.claim;
-      if (owner?.node === node.id && owner.epoch !== this.#claim && this.#lastClaimAtMs > 0) {
-        await this.#checkReplaced(owner.address);
-      }
-      const observations = await this.#observe();
-      let action: TakeoverAction = { kind: "look", afterMs: 1_000 };
-      for (const observation of observations) {
-        const step: { state: Takeover; action: TakeoverAction } = takeoverStep(
-          state,
-          observation,
-          clock.monotonicMs(),
-          this.#takeover,
-        );
-        state = step.state;
-        if (action.kind !== "claim") {
-          action = step.action.kind === "look"
-            ? { kind: "look", afterMs: Math.min(action.afterMs, step.action.afterMs) }
-            : step.action;
-        }
-      }
-      if (action.kind === "claim") {
-        if (!(await this.#isOvertaken()) && await this.#take(action.reason)) return;
-        state = beginTakeover(clock.monotonicMs());
-      } else await this.#sleep(action.afterMs);
-    }
-  }
-
-  /**
-   * Whether there is a newer claim than the one that was judged. A node that follows by polling, or
-   * was just deposed, knows an owner of the past; the one of today may well live.
-   */
-  async #isOvertaken(): Promise<boolean> {
-    const before = this.#system?.ownership?.claim.epoch;
-    await this.#system?.follow();
-    return this.#system?.ownership?.claim.epoch !== before;
-  }
-
-  async #observe(): Promise<Observation[]> {
-    const { store, node } = this.#options;
-    const claim = this.#system?.ownership?.claim;
-    if (!claim || claim.successor !== null) return [{ kind: "resigned" }];
-    const presence = claim.address === node.address
-      ? { kind: "refused" as const }
-      : await this.#probe(claim.address);
-    const owner: Observation = presence.kind === "answered"
-      ? { kind: "answered", asOwner: presence.node === claim.node }
-      : presence;
-    // A refusal is looked at again at once. An owner that answers may yet have lost the store.
-    const nowMs = this.#options.clock.monotonicMs();
-    const isDue = nowMs - this.#lookedAtStoreMs >= this.#takeover.staleMs / 2;
-    if (owner.kind !== "silent" && !(owner.kind === "answered" && isDue)) return [owner];
-    this.#lookedAtStoreMs = nowMs;
-    const leader = await readLeaderFile(store);
-    const tip = this.#system?.tip ?? 0;
-    return [owner, { kind: "store", seen: `${leader?.nonce ?? ""} ${tip}` }];
-  }
-
-  async #checkReplaced(address: string): Promise<void> {
-    const { node, onReplaced } = this.#options;
-    const presence = await this.#probe(address);
-    if (address === node.address || presence.kind !== "answered" || presence.node !== node.id) {
-      return;
-    }
-    onReplaced(
-      new Failure("conflict", `The node id ${node.id} is in use by a newer process at ${address}`),
-    );
-  }
-
-  async #take(reason: string): Promise<boolean> {
-    const { log, clock } = this.#options;
-    const system = this.#system;
-    const before = system?.ownership?.claim;
-    // It may have been lost again by the time that this is heard of.
-    if (!system || !(await system.claim(null)) || system.state !== "owning") {
-      log.info("another node claimed the cluster first");
-      return false;
-    }
-    this.#lastClaimAtMs = clock.monotonicMs();
-    this.#awakeMs = this.#lastClaimAtMs;
-    this.#claim = system.ownership?.claim.epoch ?? system.tip;
-    log.info("this node leads", {
-      reason,
-      term: system.ownership?.term ?? 0,
-      epoch: this.#claim,
-    });
-    this.#isSuccessor = before !== undefined && before.node !== this.#options.node.id;
-    this.#isNew = true;
-    await this.#begin();
-    return true;
-  }
-
-  /** Tried again before each heartbeat until it succeeds. */
-  async #begin(): Promise<void> {
-    await this.#options.onLead(this.#isSuccessor);
-    this.#isNew = false;
-  }
-
-  #sleep(ms: number): Promise<void> {
-    return this.#options.clock.sleep(ms, this.#closing.signal);
-  }
 }
-
-/** A round of the loop that takes this much longer than its wait: the process stood still. */
-const STALL_MS = 500;
-
-const CLOSE_MS = 1_000;
-
-/** How soon the heartbeat loop notices that this node was deposed. */
-const DEPOSED_LOOK_MS = 1_000;

@@ -30,7 +30,7 @@ export async function prepareChain(
         { details: { page_size: replica.pageSize } },
       );
     }
-    if (!(await replica.claim(hooks.systemClaim(), true))) {
+    if (!(await replica.claim(hooks.systemClaim(), { isCreate: true }))) {
       throw notLeading(replica.ownership?.claim.address);
     }
     if (!(await isEmptyDatabase(replica.image))) {

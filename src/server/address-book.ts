@@ -1,0 +1,89 @@
+/**
+ * Where nodes are: from the roster while there is a leader, else from the files in `cluster_state/`,
+ * which every node writes at its start (PROTOCOL section 9).
+ */
+import type { Contender } from "../election/rank.ts";
+import { contender, type Member, type RosterMessage } from "../members/roster.ts";
+import type { Store } from "../store/store.ts";
+import { type BrokerFile, listBrokers, readBrokerFile, readLeaderFile } from "./cluster-files.ts";
+
+export interface Whereabouts {
+  readonly node: string;
+  readonly address: string;
+  readonly peerAddress: string;
+  readonly nonce: string;
+}
+
+/** Files of other nodes that are read when there is no roster. */
+const FILES_MAX = 256;
+
+export class AddressBook {
+  readonly #store: Store;
+  readonly #self: () => Member;
+  readonly #files = new Map<string, BrokerFile>();
+  #roster: RosterMessage | null = null;
+
+  constructor(store: Store, self: () => Member) {
+    this.#store = store;
+    this.#self = self;
+  }
+
+  /** The newest roster that a leader sent, or this leader's own. */
+  get roster(): RosterMessage | null {
+    return this.#roster;
+  }
+
+  onRoster(roster: RosterMessage): void {
+    this.#roster = roster;
+  }
+
+  /** Reads the files of all nodes: those that a node without a roster can ask. */
+  async readFiles(): Promise<void> {
+    const nodes = (await listBrokers(this.#store)).slice(0, FILES_MAX);
+    const files = await Promise.all(nodes.map((node) => readBrokerFile(this.#store, node)));
+    this.#files.clear();
+    for (const file of files) if (file) this.#files.set(file.node, file);
+  }
+
+  /** The other nodes that may be there. */
+  others(): Whereabouts[] {
+    const self = this.#self().node;
+    const known = this.#roster?.members.map((member) => ({
+      node: member.node,
+      address: member.address,
+      peerAddress: member.peer_address,
+      nonce: member.nonce,
+    })) ?? [...this.#files.values()].map(whereaboutsOf);
+    return known.filter(({ node }) => node !== self);
+  }
+
+  /** Where a node takes links; null when nobody has written it down. */
+  async find(node: string): Promise<Whereabouts | null> {
+    const member = this.others().find((one) => one.node === node);
+    if (member && this.#roster) return member;
+    const [leader, file] = await Promise.all([
+      readLeaderFile(this.#store),
+      readBrokerFile(this.#store, node),
+    ]);
+    if (file) return whereaboutsOf(file);
+    if (leader?.node !== node) return null;
+    return { node, address: leader.address, peerAddress: leader.peer_address, nonce: "" };
+  }
+
+  /** Who could lead: by the roster, else by the files that were read last. */
+  contenders(): readonly Contender[] {
+    const self = this.#self();
+    const others = this.#roster?.members.map(contender) ??
+      [...this.#files.values()].map(({ node, zone, state, eligible }) => ({
+        node,
+        zone,
+        state,
+        eligible: eligible ?? true,
+      }));
+    return [...others.filter(({ node }) => node !== self.node), contender(self)];
+  }
+}
+
+function whereaboutsOf({ node, address, peer_address, nonce }: BrokerFile): Whereabouts {
+  return { node, address, peerAddress: peer_address, nonce };
+}

@@ -1,0 +1,65 @@
+/**
+ * That a process or a leader on the network belongs to this cluster is proved by this node's own
+ * store (I13): a copied bucket with the same secret has another process's nonce, and another claim's
+ * random number. Each is asked once for each process and each claim.
+ */
+import { decodeHeader, HEADER_BYTES } from "../epoch/header.ts";
+import { type Layout, objectKey } from "../epoch/key.ts";
+import { SYSTEM_DATABASE } from "../epoch/name.ts";
+import type { Store } from "../store/store.ts";
+import { readBrokerFile } from "./cluster-files.ts";
+
+/** Proofs that are remembered; more processes than that are asked for again. */
+const PROVED_MAX = 4_096;
+
+export class Proofs {
+  readonly #store: Store;
+  readonly #layout: Layout;
+  readonly #proved = new Map<string, Promise<boolean>>();
+
+  constructor(store: Store, layout: Layout) {
+    this.#store = store;
+    this.#layout = layout;
+  }
+
+  /** Whether the node's file in this store holds the nonce that a process of it has drawn. */
+  process(node: string, nonce: string): Promise<boolean> {
+    return this.#once(`process ${node} ${nonce}`, async () => {
+      const file = await readBrokerFile(this.#store, node);
+      return file?.nonce === nonce;
+    });
+  }
+
+  /** Whether epoch `claim` of `system` in this store is a claim with that random number. */
+  claim(claim: number, id: string): Promise<boolean> {
+    return this.#once(`claim ${claim} ${id}`, async () => {
+      const key = objectKey(this.#layout, SYSTEM_DATABASE, 0, claim, claim);
+      const start = await this.#store.getRange(key, { offset: 0, length: HEADER_BYTES });
+      if (start === null) return false;
+      const { kind, nodeId } = decodeHeader(start, key);
+      return kind === "claim" && claimId(nodeId) === id;
+    });
+  }
+
+  /** What was not found is asked for again: it may be there a moment later. */
+  async #once(what: string, prove: () => Promise<boolean>): Promise<boolean> {
+    const known = this.#proved.get(what);
+    if (known) return await known;
+    if (this.#proved.size >= PROVED_MAX) this.#proved.clear();
+    const proving = prove();
+    this.#proved.set(what, proving);
+    try {
+      const isProved = await proving;
+      if (!isProved) this.#proved.delete(what);
+      return isProved;
+    } catch (error) {
+      this.#proved.delete(what);
+      throw error;
+    }
+  }
+}
+
+/** The random number of a claim as it crosses the network. */
+export function claimId(nodeId: bigint): string {
+  return nodeId.toString(16).padStart(16, "0");
+}

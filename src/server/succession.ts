@@ -1,0 +1,63 @@
+/** Whom a leader that steps down names, and how it learns that somebody leads. */
+import type { Clock } from "../base/clock.ts";
+import { Failure } from "../base/failure.ts";
+import { STEP_DOWN_MS } from "../base/limits.ts";
+import { type Contender, succession } from "../election/rank.ts";
+import type { Ownership } from "../replica/claims.ts";
+
+/** Those that could succeed a leader, first to last. */
+export function successors(
+  leader: string,
+  contenders: readonly Contender[],
+  preferred?: string,
+): string[] {
+  const order = succession(contenders, { successor: preferred ?? null, last: leader });
+  return order.filter((node) => node !== leader);
+}
+
+/** Throws `conflict` when nobody, or not the preferred node, could succeed. */
+export function chooseSuccessor(
+  leader: string,
+  contenders: readonly Contender[],
+  preferred?: string,
+): string {
+  const [first] = successors(leader, contenders, preferred);
+  if (preferred !== undefined && first !== preferred) {
+    throw new Failure(
+      "conflict",
+      `Cannot step down in favour of ${preferred}: ${whyNot(leader, contenders, preferred)}`,
+    );
+  }
+  if (first !== undefined) return first;
+  throw new Failure("conflict", "Cannot step down: no other node could lead");
+}
+
+function whyNot(leader: string, contenders: readonly Contender[], preferred: string): string {
+  if (preferred === leader) return "it leads already";
+  const named = contenders.find(({ node }) => node === preferred);
+  if (!named) return "it has no link to this node";
+  return named.eligible ? `it is ${named.state}` : "it may not lead";
+}
+
+export type OwnershipWaiters = Set<(ownership: Ownership) => void>;
+
+/** Resolves with the node that leads after `leader`; rejects with `uncertain` when nobody does. */
+export function nextLeader(
+  clock: Clock,
+  leader: string,
+  waiting: OwnershipWaiters,
+): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const heard = ({ claim }: Ownership) => {
+      if (claim.node !== leader) end(() => resolve(claim.node));
+    };
+    const late = new Failure("uncertain", "This node has resigned, but nobody leads yet");
+    const cancel = clock.after(STEP_DOWN_MS, () => end(() => reject(late)));
+    const end = (settle: () => void) => {
+      cancel();
+      waiting.delete(heard);
+      settle();
+    };
+    waiting.add(heard);
+  });
+}

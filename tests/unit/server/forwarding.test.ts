@@ -1,0 +1,136 @@
+/** What is sent again, and what must not be (PROTOCOL section 9). */
+import { describe, expect, test } from "bun:test";
+import { drainMicrotasks } from "bun:jsc";
+import { Failure, type FailureKind } from "../../../src/base/failure.ts";
+import { Forwarding, type PeerAnswer } from "../../../src/server/forwarding.ts";
+import { SimulatedClock, Timeline } from "../../support/simulated-clock.ts";
+
+const DONE: PeerAnswer = { head: { epoch: 7 }, body: '{"results":[],"epoch":7}' };
+
+/** A node whose calls are answered one after another as the test says. */
+function forwarding(answers: readonly (FailureKind | "done")[]) {
+  const timeline = new Timeline();
+  const clock = new SimulatedClock(timeline);
+  const world = { leader: "n1" as string | null, isElecting: true, sent: [] as unknown[] };
+  const left = [...answers];
+  const forwards = new Forwarding({
+    clock,
+    leader: () => world.leader,
+    isElecting: () => world.isElecting,
+    ownerAddress: () => "http://n1:8080",
+    call: (node, method, { head, body }) => {
+      world.sent.push([node, method, head, body]);
+      const next = left.shift() ?? "done";
+      if (next === "done") return Promise.resolve(DONE);
+      return Promise.reject(new Failure(next, `it said ${next}`));
+    },
+  });
+  const execute = (idempotencyKey?: string) => {
+    const write = { statements: [{ sql: "SELECT 1" }], subject: "ann", deadlineMs: 1_000 };
+    return outcome(
+      forwards.execute("orders", { ...write, ...(idempotencyKey && { idempotencyKey }) }),
+    );
+  };
+  const outcome = (promise: Promise<unknown>) => {
+    const result = { value: "pending" as unknown };
+    promise.then(
+      (value) => result.value = value,
+      (error) => result.value = [error.kind, error.leader, error.details?.reason],
+    );
+    return result;
+  };
+  const until = (ms: number) => {
+    clock.after(ms - timeline.nowMs + 0.1, () => {});
+    drainMicrotasks();
+    while (timeline.nowMs < ms && timeline.step()) drainMicrotasks();
+  };
+  return { world, forwards, execute, until, outcome };
+}
+
+describe("a write that is forwarded", () => {
+  test("goes to the leader with who asks and the time that is left, and its answer comes back", () => {
+    const { world, execute, until } = forwarding([]);
+    until(100);
+    const result = execute("k");
+    until(110);
+    expect(result.value).toEqual({ text: DONE.body, epoch: 7 });
+    const head = { database: "orders", subject: "ann", idempotency_key: "k", timeout_ms: 899 };
+    expect(world.sent).toEqual([["n1", "execute", head, '[{"sql":"SELECT 1"}]']]);
+  });
+
+  test("is sent again where it did nothing", () => {
+    const { world, execute, until } = forwarding(["elsewhere", "unavailable", "done"]);
+    const result = execute();
+    until(500);
+    expect(result.value).toMatchObject({ epoch: 7 });
+    expect(world.sent.length).toBe(3);
+  });
+
+  test("is not sent again where it may have been executed, unless its key makes that safe", () => {
+    const plain = forwarding(["uncertain"]);
+    const result = plain.execute();
+    plain.until(900);
+    expect([result.value, plain.world.sent.length]).toEqual([
+      ["uncertain", undefined, undefined],
+      1,
+    ]);
+    const keyed = forwarding(["uncertain", "uncertain", "done"]);
+    const safe = keyed.execute("k");
+    keyed.until(900);
+    expect(safe.value).toMatchObject({ epoch: 7 });
+  });
+
+  for (const kind of ["invalid", "conflict", "missing", "busy", "too_large"] as const) {
+    test(`is not sent again after ${kind}: that is its answer`, () => {
+      const { world, execute, until } = forwarding([kind]);
+      const result = execute("k");
+      until(900);
+      expect([result.value, world.sent.length]).toEqual([[kind, undefined, undefined], 1]);
+    });
+  }
+
+  test("waits for a leader while one is elected, and no longer than its deadline", () => {
+    const { world, forwards, execute, until } = forwarding([]);
+    world.leader = null;
+    const first = execute();
+    until(600);
+    expect(first.value).toBe("pending");
+    world.leader = "n2";
+    forwards.leaderChanged();
+    until(601);
+    expect(first.value).toMatchObject({ epoch: 7 });
+    world.leader = null;
+    const second = execute();
+    until(1_100);
+    expect(second.value).toEqual(["unavailable", undefined, "election"]);
+  });
+
+  test("is told where the owner is when this node cannot reach it", () => {
+    const { world, execute, until } = forwarding([]);
+    world.leader = null;
+    world.isElecting = false;
+    const result = execute();
+    until(1);
+    expect(result.value).toEqual(["elsewhere", "http://n1:8080", undefined]);
+  });
+
+  test("ends at its deadline with what was said last", () => {
+    const { execute, until } = forwarding(Array.from({ length: 99 }, () => "elsewhere" as const));
+    const result = execute();
+    until(1_200);
+    expect(result.value).toEqual(["elsewhere", undefined, undefined]);
+  });
+});
+
+test("a proof is asked of the leader, and asked again", () => {
+  const { world, forwards, outcome, until } = forwarding(["uncertain", "done"]);
+  const result = outcome(forwards.prove("orders", 1_000));
+  until(100);
+  expect(result.value).toBe(7);
+  expect(world.sent).toEqual(Array.from({ length: 2 }, () => [
+    "n1",
+    "prove",
+    { database: "orders" },
+    "",
+  ]));
+});
