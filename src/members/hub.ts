@@ -8,8 +8,8 @@ import { describe } from "../base/failure.ts";
 import { PING_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import {
-  type ChannelEnd,
   LINK_FRAMES,
+  type LinkEnd,
   type LinkHello,
   type PeerChannel,
   type ReportHead,
@@ -67,20 +67,22 @@ export class Hub {
   /** Another process with this id has a link that lives: the newcomer must end. */
   isTaken(node: string, nonce: string): boolean {
     const link = this.#links.get(node);
-    if (!link || link.channel.peer.nonce === nonce) return false;
+    if (!link || link.channel.peer.process === nonce) return false;
     return this.#options.clock.monotonicMs() - link.waitingSinceMs < UNANSWERED_MS;
   }
 
   /** Takes a link whose node was proved to be of this cluster. */
   add(channel: PeerChannel, introduction: LinkHello): void {
     const { clock, log, onLinks } = this.#options;
-    const { node, nonce } = channel.peer;
+    const { node, process } = channel.peer;
     this.#links.get(node)?.channel.close("another link of this node took its place");
     const link: Link = { channel, sent: 0, answered: 0, waitingSinceMs: Infinity };
     this.#links.set(node, link);
-    this.#roster.add(node, { nonce, introduction }, clock.monotonicMs());
-    channel.onFrame((type, head) => this.#frame(node, link, type, head));
-    channel.onClose((end) => this.#ended(node, link, end));
+    this.#roster.add(node, { nonce: process, introduction }, clock.monotonicMs());
+    channel.start({
+      onFrame: ({ type, head }) => this.#frame(node, link, type, head),
+      onClose: (end) => this.#ended(node, link, end),
+    });
     log.info("a node joined", { node, address: introduction.address, zone: introduction.zone });
     this.#order(node, link);
     this.#tellRoster();
@@ -139,7 +141,7 @@ export class Hub {
     if (this.#roster.heard(node, report, nowMs)) this.#tellRoster();
   }
 
-  #ended(node: string, link: Link, end: ChannelEnd): void {
+  #ended(node: string, link: Link, end: LinkEnd): void {
     // Another one took its place.
     if (this.#links.get(node) !== link) return;
     this.#links.delete(node);

@@ -5,9 +5,10 @@
 import type { Clock } from "../base/clock.ts";
 import { ECHO_MS, PING_MS } from "../base/limits.ts";
 import {
-  type ChannelEnd,
   type EpochHead,
   LINK_FRAMES,
+  type LinkEnd,
+  type LinkFrame,
   type OrderHead,
   type PeerChannel,
   type PingHead,
@@ -24,7 +25,7 @@ export interface LeaderLinkOptions {
   onOrder(state: BrokerState): void;
   /** For how long the leader says that its store has failed. */
   onLeaderStore(failingMs: number): void;
-  onEnd(end: ChannelEnd): void;
+  onEnd(end: LinkEnd): void;
 }
 
 /** Without input for so long a link says nothing about its leader. */
@@ -43,8 +44,10 @@ export class LeaderLink {
   constructor(channel: PeerChannel, options: LeaderLinkOptions) {
     this.#channel = channel;
     this.#options = options;
-    channel.onFrame((type, head, tail) => this.#frame(type, head, tail));
-    channel.onClose((end) => this.#ended(end));
+    channel.start({
+      onFrame: (frame) => this.#frame(frame),
+      onClose: (end) => this.#ended(end),
+    });
     this.#report();
   }
 
@@ -90,7 +93,7 @@ export class LeaderLink {
     this.#channel.close(reason);
   }
 
-  #frame(type: number, head: unknown, tail: Uint8Array): void {
+  #frame({ type, head, tail }: LinkFrame): void {
     const { onEpoch, onRoster, onOrder, onLeaderStore } = this.#options;
     switch (type) {
       case LINK_FRAMES.epoch: {
@@ -124,7 +127,7 @@ export class LeaderLink {
     this.#cancelReport = clock.after(PING_MS, () => this.#report());
   }
 
-  #ended(end: ChannelEnd): void {
+  #ended(end: LinkEnd): void {
     this.#isOpen = false;
     this.#cancelReport?.();
     for (const heard of this.#echoes) heard(false);

@@ -54,25 +54,29 @@ export interface LeaderHello {
   readonly roster: RosterMessage;
 }
 
-/** A channel as those who use it see it. `members/channel.ts` implements it. */
+/** A channel as the links use it; `members/channel.ts` is one. */
 export interface PeerChannel {
-  readonly peer: { readonly node: string; readonly nonce: string };
+  readonly peer: { readonly node: string; readonly process: string };
   /** When a byte last came, on this process's monotonic clock. */
   readonly lastInputMs: number;
-  /** False when the channel is closed. */
-  send(type: number, head: object, tail?: Uint8Array): boolean;
-  onFrame(handler: (type: number, head: unknown, tail: Uint8Array) => void): void;
-  /** Called once, also when it is closed already. */
-  onClose(handler: (end: ChannelEnd) => void): void;
-  close(reason: string): void;
+  /** Nothing is read before this. */
+  start(handlers: {
+    onFrame(frame: LinkFrame): void;
+    /** Called once, the last that happens. */
+    onClose(end: LinkEnd): void;
+  }): void;
+  /** False when the channel has ended. */
+  send(type: number, head: unknown, tail?: Uint8Array): boolean;
+  close(why: string): void;
 }
 
-export interface ChannelEnd {
-  /**
-   * - `closed`  the other side ended it, or its process is gone
-   * - `own`     this side ended it
-   * - `broken`  it was cut off: too much unsent, or bytes that make no sense
-   */
-  readonly kind: "closed" | "own" | "broken";
+export interface LinkFrame {
+  readonly type: number;
+  readonly head: unknown;
+  readonly tail: Uint8Array;
+}
+
+export interface LinkEnd {
+  readonly kind: string;
   readonly message: string;
 }

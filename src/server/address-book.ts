@@ -2,6 +2,7 @@
  * Where nodes are: from the roster while there is a leader, else from the files in `cluster_state/`,
  * which every node writes at its start (PROTOCOL section 9).
  */
+import type { Clock } from "../base/clock.ts";
 import type { Contender } from "../election/rank.ts";
 import { contender, type Member, type RosterMessage } from "../members/roster.ts";
 import type { Store } from "../store/store.ts";
@@ -37,12 +38,21 @@ export class AddressBook {
     this.#roster = roster;
   }
 
-  /** Reads the files of all nodes: those that a node without a roster can ask. */
-  async readFiles(): Promise<void> {
-    const nodes = (await listBrokers(this.#store)).slice(0, FILES_MAX);
-    const files = await Promise.all(nodes.map((node) => readBrokerFile(this.#store, node)));
+  /** Reads the files of other nodes that were written within `freshMs` of the store's time. */
+  async readFiles(freshMs: number, clock: Clock): Promise<void> {
+    const storeMs = clock.nowMs() + this.#store.clockOffsetMs();
+    const nodes = (await listBrokers(this.#store))
+      .filter(({ modifiedAtMs }) => storeMs - modifiedAtMs <= freshMs)
+      .slice(0, FILES_MAX);
+    const files = await Promise.all(nodes.map(({ node }) => readBrokerFile(this.#store, node)));
     this.#files.clear();
-    for (const file of files) if (file) this.#files.set(file.node, file);
+    const self = this.#self().node;
+    for (const file of files) if (file && file.node !== self) this.#files.set(file.node, file);
+  }
+
+  /** The other nodes whose files were fresh when they were read last. */
+  files(): Whereabouts[] {
+    return [...this.#files.values()].map(whereaboutsOf);
   }
 
   /** The other nodes that may be there. */
@@ -53,7 +63,7 @@ export class AddressBook {
       address: member.address,
       peerAddress: member.peer_address,
       nonce: member.nonce,
-    })) ?? [...this.#files.values()].map(whereaboutsOf);
+    })) ?? this.files();
     return known.filter(({ node }) => node !== self);
   }
 

@@ -17,6 +17,8 @@ import { type DatabaseRow, notLeading, type SystemDatabase } from "./system-data
 
 export const DEFAULT_PAGE_SIZE = 4096;
 
+/** How long the image may take to show what was pushed. */
+const REFRESH_MS = 10_000;
 /** After a database could not be opened. */
 const REOPEN_MS = 5_000;
 
@@ -41,6 +43,7 @@ export class Catalog {
   /** Create and drop of one name happen one after another. */
   readonly #turns = new Map<string, Promise<unknown>>();
   readonly #joining = new Map<string, JoinProgress>();
+  #isPushed = false;
   #opening = 0;
   readonly #waiting: (() => void)[] = [];
   #system: { readonly replica: Replica; readonly database: SystemDatabase } | null = null;
@@ -53,6 +56,7 @@ export class Catalog {
   async start(replica: Replica, database: SystemDatabase): Promise<void> {
     this.#system = { replica, database };
     this.#open.set(SYSTEM_DATABASE, replica);
+    replica.isPushed = this.#isPushed;
     await this.refresh();
   }
 
@@ -110,6 +114,18 @@ export class Catalog {
   onJoining(name: string, progress: JoinProgress): void {
     if (progress.bytes < progress.bytesTotal) this.#joining.set(name, progress);
     else this.#joining.delete(name);
+  }
+
+  /** Whether the leader pushes epochs to this node; else each replica looks into the store. */
+  set isPushed(isPushed: boolean) {
+    this.#isPushed = isPushed;
+    for (const replica of this.#open.values()) replica.isPushed = isPushed;
+  }
+
+  /** A durable epoch that the leader told. One of a database that is not open yet is read later. */
+  push(database: string, epoch: number, bytes: Uint8Array | null): void {
+    this.#open.get(database)?.push(epoch, bytes);
+    if (database === SYSTEM_DATABASE) void this.#refreshAt(epoch);
   }
 
   replicas(): readonly Replica[] {
@@ -265,11 +281,25 @@ export class Catalog {
         throw droppedMeanwhile(name);
       }
       this.#open.set(name, replica);
+      // What was pushed while it was opened went by: with this it looks into the store once more.
+      replica.isPushed = this.#isPushed;
       return replica;
     } finally {
       this.#joining.delete(name);
       this.#opening--;
       this.#waiting.shift()?.();
+    }
+  }
+
+  /** A change of `system` may make or drop a database. */
+  async #refreshAt(epoch: number): Promise<void> {
+    const { clock, log } = this.#options;
+    try {
+      const deadlineMs = clock.monotonicMs() + REFRESH_MS;
+      await this.system.replica.image.reached(epoch, deadlineMs);
+      if (this.#options.hooks.systemClaim() === null) await this.refresh();
+    } catch (error) {
+      log.info("could not read the catalog", { cause: describe(error) });
     }
   }
 

@@ -169,9 +169,15 @@ export class BrokerRecord {
 
 const UNSETTLED_MAX = 16;
 
-export async function listBrokers(store: Store): Promise<string[]> {
+/** The nodes that have a file, a page of them at most, and when each was written. */
+export async function listBrokers(
+  store: Store,
+): Promise<{ readonly node: string; readonly modifiedAtMs: number }[]> {
   const page = await store.list("cluster_state/brokers/");
-  return page.objects.map(({ key }) => parseBrokerKey(key)).filter((id) => id !== null);
+  return page.objects.flatMap(({ key, modifiedAtMs }) => {
+    const node = parseBrokerKey(key);
+    return node === null ? [] : [{ node, modifiedAtMs }];
+  });
 }
 
 /** Whether it was ours or another's, the file that is there is the one that counts. */

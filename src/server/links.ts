@@ -1,6 +1,6 @@
 /**
  * What the rules of leadership need of the network: to call the owner of a claim, and to ask the
- * others whether they hear it. `server/network.ts` implements it over links between nodes.
+ * others whether they hear it. `server/node-links.ts` implements it over links between nodes.
  */
 import type { Contender } from "../election/rank.ts";
 import type { Claim } from "../replica/claims.ts";

@@ -9,7 +9,7 @@ import type { Log } from "../base/log.ts";
 import type { Contender } from "../election/rank.ts";
 import { Hub } from "../members/hub.ts";
 import { LeaderLink } from "../members/leader-link.ts";
-import type { ChannelEnd, LeaderHello, LinkHello, PeerChannel } from "../members/message.ts";
+import type { LeaderHello, LinkEnd, LinkHello, PeerChannel } from "../members/message.ts";
 import type { BrokerState, Member, Report, RosterMessage } from "../members/roster.ts";
 import type { Claim } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -27,7 +27,7 @@ export interface Dialled {
   readonly hello: LeaderHello;
 }
 
-export interface NetworkOptions {
+export interface NodeLinksOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly node: string;
@@ -45,10 +45,10 @@ export interface NetworkOptions {
   self(): Member;
   storeFailingMs(): number;
   desired(node: string): BrokerState | undefined;
-  readonly events: NetworkEvents;
+  readonly events: NodeLinksEvents;
 }
 
-export interface NetworkEvents {
+export interface NodeLinksEvents {
   /** A link to the leader stands: epochs are pushed from now on. */
   onLinked(): void;
   onUnlinked(): void;
@@ -64,13 +64,13 @@ export interface NetworkEvents {
   onReplaced(failure: Failure): void;
 }
 
-export class Network implements Links {
-  readonly #options: NetworkOptions;
+export class NodeLinks implements Links {
+  readonly #options: NodeLinksOptions;
   #link: LeaderLink | null = null;
   #hub: Hub | null = null;
   #isLeaderStoreFailing = false;
 
-  constructor(options: NetworkOptions) {
+  constructor(options: NodeLinksOptions) {
     this.#options = options;
   }
 
@@ -183,7 +183,7 @@ export class Network implements Links {
 
   /** Judges a call for a link: what to answer, or a `Failure` for the caller. */
   async welcome(
-    peer: { readonly node: string; readonly nonce: string },
+    peer: PeerChannel["peer"],
     claim: number | null,
   ): Promise<LeaderHello> {
     const hub = this.#hub;
@@ -194,7 +194,7 @@ export class Network implements Links {
         ...(owner && { leader: owner.address, details: { node: owner.node, claim: owner.epoch } }),
       });
     }
-    if (peer.node === this.#options.node || hub.isTaken(peer.node, peer.nonce)) {
+    if (peer.node === this.#options.node || hub.isTaken(peer.node, peer.process)) {
       throw new Failure(
         "conflict",
         `The node id ${peer.node} is in use by another process that has a link; delete the file at ` +
@@ -274,7 +274,7 @@ export class Network implements Links {
     events.onLinked();
   }
 
-  #ended(link: LeaderLink, end: ChannelEnd): void {
+  #ended(link: LeaderLink, end: LinkEnd): void {
     if (this.#link !== link) return;
     this.#link = null;
     const { events, log } = this.#options;

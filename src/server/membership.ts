@@ -1,0 +1,262 @@
+/**
+ * This node as one of a cluster: its links, whether it leads, and what both mean for its databases.
+ * The network is passed in, so that the simulation can be it.
+ */
+import type { Clock } from "../base/clock.ts";
+import { describe, Failure } from "../base/failure.ts";
+import type { Log } from "../base/log.ts";
+import type { Layout } from "../epoch/key.ts";
+import { SYSTEM_DATABASE } from "../epoch/name.ts";
+import type { BrokerState, Member, RosterMessage } from "../members/roster.ts";
+import type { ReplicaHooks } from "../replica/hooks.ts";
+import type { Replica } from "../replica/replica.ts";
+import type { Store } from "../store/store.ts";
+import { AddressBook, type Whereabouts } from "./address-book.ts";
+import type { Catalog } from "./catalog.ts";
+import type { LeaderHeartbeat } from "./cluster-files.ts";
+import { Forwarding, type PeerAnswer } from "./forwarding.ts";
+import { Leadership, type LeadershipOptions } from "./leadership.ts";
+import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
+import { probeAddress } from "./probe-address.ts";
+import { Proofs } from "./proofs.ts";
+
+export interface Transport extends Pick<NodeLinksOptions, "dial" | "askOne" | "tellOne" | "probe"> {
+  call(
+    where: Whereabouts,
+    method: string,
+    request: { readonly head: object; readonly body: string; readonly deadlineMs: number },
+  ): Promise<PeerAnswer>;
+}
+
+export interface MembershipOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly store: Store;
+  readonly layout: Layout;
+  /** What does not change while the process runs. */
+  readonly facts: Pick<
+    Member,
+    "node" | "nonce" | "address" | "peer_address" | "zone" | "roles" | "eligible" | "version"
+  >;
+  readonly heartbeat: LeaderHeartbeat;
+  readonly heartbeatMs: number;
+  readonly staleMs: number;
+  readonly brokerStaleMs: number;
+  readonly catalog: Catalog;
+  readonly transport: Transport;
+  storeFailingMs(): number;
+  state(): BrokerState;
+  /** Requests that are being answered. */
+  running(): number;
+  desired(node: string): BrokerState | undefined;
+  /** An operator wants this node in that state. */
+  onOrder(state: BrokerState): void;
+  /** After each change of members or leader. */
+  onRoster(roster: RosterMessage): void;
+  /** What a new leader does before all else, such as reading what `system` says of the cluster. */
+  onLead(): Promise<void>;
+  onReplaced(failure: Failure): void;
+}
+
+export class Membership {
+  readonly links: NodeLinks;
+  readonly leadership: Leadership;
+  readonly forwarding: Forwarding;
+  readonly book: AddressBook;
+  readonly proofs: Proofs;
+  readonly #options: MembershipOptions;
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+    const { store, layout, clock } = options;
+    this.book = new AddressBook(store, () => this.self());
+    this.proofs = new Proofs(store, layout);
+    this.links = new NodeLinks(this.#linksOptions());
+    this.leadership = new Leadership(this.#leadershipOptions());
+    this.forwarding = new Forwarding({
+      clock,
+      leader: () => this.links.leader,
+      isElecting: () => this.leadership.isElecting,
+      ownerAddress: () => this.#system().ownership?.claim.address,
+      call: (node, method, request) => this.#call(node, method, request),
+    });
+  }
+
+  async start(system: Replica): Promise<void> {
+    const files = this.book.readFiles(this.#options.brokerStaleMs, this.#options.clock);
+    await files.catch((error) =>
+      this.#options.log.warn("could not read who else there is", { cause: describe(error) })
+    );
+    await this.leadership.start(system);
+  }
+
+  close(): void {
+    this.leadership.close();
+    this.links.close("the node is stopping");
+  }
+
+  /** What replicas ask of and tell the cluster. */
+  hooks(): Pick<
+    ReplicaHooks,
+    "systemClaim" | "proveLead" | "onFenced" | "onDurable" | "onOwnership"
+  > {
+    return {
+      systemClaim: () => this.leadership.claim,
+      proveLead: () => this.#system().prove(),
+      onFenced: (replica) => this.#onFenced(replica),
+      onDurable: (database, epoch, bytes) => this.links.hub?.push(database, epoch, bytes),
+      onOwnership: (database, ownership) => {
+        if (database === SYSTEM_DATABASE) this.leadership.onOwnership(ownership);
+      },
+    };
+  }
+
+  self(): Member {
+    const { facts, state, running, catalog } = this.#options;
+    const heads: Record<string, number> = {};
+    for (const replica of catalog.replicas()) {
+      if (["following", "owning", "claiming", "fenced"].includes(replica.state)) {
+        heads[replica.name] = replica.image.head.epoch;
+      }
+    }
+    const fixed = { presence: "present", last_heard_ms: 0 } as const;
+    return { ...facts, state: state(), heads, running: running(), ...fixed };
+  }
+
+  /** Who is in the cluster: as the leader says, or this node alone before it has heard of one. */
+  roster(): RosterMessage {
+    const hub = this.links.hub;
+    if (hub) return hub.roster();
+    const claim = this.#options.catalog.peek(SYSTEM_DATABASE)?.ownership;
+    const members = this.book.roster?.members.filter(({ node }) => node !== this.self().node) ?? [];
+    return {
+      leader: claim?.claim.node ?? "",
+      term: claim?.term ?? 0,
+      members: [...members, this.self()].sort((a, b) => (a.node < b.node ? -1 : 1)),
+    };
+  }
+
+  /** Another node says that it leads: the chain tells whether it does. */
+  async onTold(): Promise<void> {
+    await this.#system().follow();
+  }
+
+  #system(): Replica {
+    return this.#options.catalog.system.replica;
+  }
+
+  async #call(
+    node: string,
+    method: string,
+    request: { readonly head: object; readonly body: string; readonly deadlineMs: number },
+  ): Promise<PeerAnswer> {
+    const where = await this.book.find(node);
+    if (where) return await this.#options.transport.call(where, method, request);
+    throw new Failure("unavailable", `Nobody knows the address of ${node}`);
+  }
+
+  #linksOptions(): NodeLinksOptions {
+    const { clock, log, facts, transport, storeFailingMs, desired, catalog } = this.#options;
+    const { onOrder, onRoster, onReplaced } = this.#options;
+    return {
+      clock,
+      log,
+      node: facts.node,
+      book: this.book,
+      proofs: this.proofs,
+      ...transport,
+      system: () => this.#system(),
+      self: () => this.self(),
+      storeFailingMs,
+      desired,
+      events: {
+        onLinked: () => {
+          catalog.isPushed = true;
+          this.leadership.standby?.on({ kind: "linked" });
+          this.forwarding.leaderChanged();
+        },
+        onUnlinked: () => {
+          catalog.isPushed = false;
+        },
+        onLost: () => this.leadership.standby?.on({ kind: "unlinked", by: "close" }),
+        onEpoch: (database, epoch, bytes) => catalog.push(database, epoch, bytes),
+        onRoster,
+        onOrder,
+        onLeaderStore: (isFailing) =>
+          this.leadership.standby?.on({ kind: "leader_store", isFailing }),
+        onLinks: (change) => this.leadership.onLinks(change),
+        onReplaced,
+      },
+    };
+  }
+
+  #leadershipOptions(): LeadershipOptions {
+    const { clock, log, store, facts, heartbeat, heartbeatMs, staleMs } = this.#options;
+    return {
+      store,
+      clock,
+      log,
+      node: { id: facts.node, address: facts.address },
+      peerAddress: facts.peer_address,
+      eligible: facts.eligible,
+      heartbeat,
+      heartbeatMs,
+      staleMs,
+      network: this.links,
+      links: () => ({
+        links: this.links.hub?.links ?? 0,
+        isLate: (ms) => this.links.hub?.isLate(ms) ?? false,
+      }),
+      onWon: (claim) => {
+        this.links.lead(claim, this.#system().ownership?.term ?? 0);
+        this.forwarding.leaderChanged();
+      },
+      onLead: (isSuccessor) => this.#onLead(isSuccessor),
+      onDeposed: () => this.links.deposed(),
+      release: () => this.#release(),
+      resignIfOthers: () => this.#resignIfOthers(),
+      onReplaced: this.#options.onReplaced,
+    };
+  }
+
+  async #onLead(isSuccessor: boolean): Promise<void> {
+    const { catalog, onLead } = this.#options;
+    await catalog.system.database.prepare();
+    await catalog.refresh();
+    if (isSuccessor) void catalog.claimAll();
+    await onLead();
+    void catalog.finishDrops();
+  }
+
+  /** Everything but `system`, in order, so that the successor finds nothing in flight. */
+  async #release(): Promise<void> {
+    const failure = new Failure("elsewhere", "The leader has stepped down");
+    const others = this.#options.catalog.replicas().filter(({ name }) => name !== SYSTEM_DATABASE);
+    await Promise.all(others.map((replica) => replica.release(failure)));
+  }
+
+  /** A leader that nobody has a link to makes way only for somebody who lives. */
+  async #resignIfOthers(): Promise<void> {
+    const { brokerStaleMs, clock, transport } = this.#options;
+    await this.book.readFiles(brokerStaleMs, clock);
+    const presences = await Promise.all(
+      this.book.files().map(({ address }) => (transport.probe ?? probeAddress)(address)),
+    );
+    if (presences.every(({ kind }) => kind === "refused")) return;
+    if ((this.links.hub?.links ?? 0) === 0) await this.leadership.resignToAnybody();
+  }
+
+  #onFenced(replica: Replica): void {
+    const { log, catalog } = this.#options;
+    log.warn("another node has taken a chain", { database: replica.name });
+    if (replica.name === SYSTEM_DATABASE) {
+      this.leadership.deposed();
+      for (const other of catalog.replicas()) void other.giveUp();
+      return;
+    }
+    // Whoever took it leads; asking the chain of `system` finds that out at once.
+    this.#system().prove().catch((error) =>
+      log.info("no longer the leader", { cause: describe(error) })
+    );
+  }
+}
