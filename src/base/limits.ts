@@ -86,6 +86,8 @@ export const CLOCK_SKEW_MS_MAX = 5 * 60 * 1000;
 /** A chain since its snapshot is never snapshotted below this size for its size alone. */
 export const SNAPSHOT_CHAIN_BYTES_MIN = 16 * MIB;
 export const SNAPSHOT_AGE_MS_MAX = 24 * 3600 * 1000;
+/** A snapshot older than this, with changes since, is overdue: no admin changes until there is one. */
+export const BACKUP_OVERDUE_MS = 2 * SNAPSHOT_AGE_MS_MAX;
 
 /** Work done on the event loop without giving others a turn. */
 export const SLICE_MS_MAX = 5;
@@ -109,6 +111,8 @@ export const CLAIM_TIMEOUT_MS = 60_000;
 
 /** How often a leader pings the nodes that follow it, and they report. */
 export const PING_MS = 1_000;
+/** How long a node that shuts down waits for what it runs. */
+export const DRAIN_MS = 30_000;
 /** Between two attempts at forwarding what a node that led a moment ago turned down. */
 export const FORWARD_RETRY_MS = 20;
 /** How long making a link may take, from the first packet to the leader's word. */

@@ -4,12 +4,32 @@ import type { Parameters, ReadRequest, WriteRequest } from "../database/statemen
 export interface HeadgateNode {
   readonly id: string;
   readonly databases: Databases;
-  status(): Promise<ClusterStatus>;
+  readonly cluster: Cluster;
+  /** Takes no new work but what an operator needs: another node does it. */
+  readonly isDraining: boolean;
   ready(): Readiness;
   /** Prometheus text. */
   metrics(): string;
   /** Newest durable epoch of `system` that this node knows, for the `headgate-epoch` header. */
   systemEpoch(): number;
+}
+
+export interface Cluster {
+  status(): ClusterStatus;
+  /** Calls back soon after each change of members, states or leader, until the function is called. */
+  watch(onChange: () => void): () => void;
+  /** Resolves when the row is durable and the order is on its way; the leader's alone. */
+  setBroker(node: string, state: BrokerState): Promise<{ readonly epoch: number }>;
+  /** Resolves when the successor leads; the leader's alone. */
+  stepDown(preferred?: string): Promise<HandOver>;
+}
+
+export type BrokerState = "active" | "draining" | "retiring" | "shutdown";
+
+export interface HandOver {
+  readonly from: string;
+  readonly to: string;
+  readonly ms: number;
 }
 
 export interface Databases {
@@ -82,13 +102,20 @@ export interface ClusterStatus {
 export interface NodeStatus {
   readonly id: string;
   readonly address: string;
+  readonly role: "leader" | "broker";
   readonly roles: readonly string[];
   readonly state: string;
   readonly zone: string;
   readonly version: string;
+  /** Of `system`, and how far that is behind the newest epoch that is known. */
   readonly head: number;
   readonly lag: number;
+  /** Newest epoch in its image, by database. */
+  readonly heads: Readonly<Record<string, number>>;
+  /** Requests that it is answering. */
+  readonly running: number;
   readonly last_heard_ms: number;
+  readonly why_not_leader: string | null;
 }
 
 export interface Readiness {

@@ -204,6 +204,17 @@ export class Replica {
     return this.#snapshots.now(this.image, this.#durable.lastKind);
   }
 
+  /** Writes a snapshot if one is due; an owner's own. */
+  snapshotIfDue(): void {
+    const { image, lastKind } = this.#durable;
+    if (this.#tenure.owner) this.#snapshots.look(image, lastKind);
+  }
+
+  /** How old the newest snapshot is, where epochs came after it; else 0. */
+  get backupAgeMs(): number {
+    return this.#snapshots.ageMs;
+  }
+
   /** Compares some more pages of the image with their hashes; a wrong one means a new image (I6). */
   async scrub(): Promise<void> {
     const image = this.state === "closed" ? null : this.#durable.image;

@@ -31,6 +31,11 @@ export class Snapshots {
     return this.#newest;
   }
 
+  /** Age of the newest snapshot if there were epochs since, else 0. */
+  get ageMs(): number {
+    return this.#epochs === 0 ? 0 : this.#parts.clock.nowMs() - this.#newestAtMs;
+  }
+
   joined(joined: Joined): void {
     this.#newest = joined.snapshot;
     if (joined.snapshotAtMs > 0) this.#newestAtMs = joined.snapshotAtMs;
@@ -42,6 +47,11 @@ export class Snapshots {
   count(bytes: number, image: Image | null, kind: EpochKind): void {
     this.#chainBytes += bytes;
     this.#epochs++;
+    this.look(image, kind);
+  }
+
+  /** Writes one if it is due, also where nothing was written for long. */
+  look(image: Image | null, kind: EpochKind): void {
     if (!image || this.#running || kind === "tombstone") return;
     const { clock, options } = this.#parts;
     const due = snapshotDue({

@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { describe, Failure } from "../base/failure.ts";
-import { OPENING_MAX } from "../base/limits.ts";
+import { BACKUP_OVERDUE_MS, OPENING_MAX } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { Parts } from "../replica/parts.ts";
@@ -130,6 +130,18 @@ export class Catalog {
 
   replicas(): readonly Replica[] {
     return [...this.#open.values()];
+  }
+
+  /** Some database has changes, and its newest snapshot is much older than it may be. */
+  get isBackupOverdue(): boolean {
+    return this.replicas().some((replica) =>
+      replica.state === "owning" && replica.backupAgeMs > BACKUP_OVERDUE_MS
+    );
+  }
+
+  /** Throws `elsewhere` on a node that does not lead. */
+  refuseUnlessLeading(): void {
+    this.#leading();
   }
 
   create(name: string, pageSize: number): Promise<Replica> {

@@ -76,6 +76,16 @@ export async function openCluster({ store, clock, random }: FilesParts): Promise
   throw new Failure("unavailable", `Cannot find ${CLUSTER_KEY} right after creating it`);
 }
 
+/** The secret that signs tokens and node-to-node calls. Throws `corrupt` when there is none. */
+export async function readClusterSecret(store: Store): Promise<string> {
+  const file = await readJson<{ readonly format: number; readonly secret: string }>(
+    store,
+    CLUSTER_SECRET_KEY,
+  );
+  if (file && /^[0-9a-f]{64}$/.test(file.secret)) return file.secret;
+  throw new Failure("corrupt", `Cannot read ${CLUSTER_SECRET_KEY}: it holds no secret`);
+}
+
 export function readLeaderFile(store: Store): Promise<LeaderFile | null> {
   return readJson<LeaderFile>(store, LEADER_KEY);
 }

@@ -1,7 +1,7 @@
 /** What the HTTP routes may do with databases, carried out on this node's replicas. */
 import type { Clock } from "../base/clock.ts";
 import { withDeadline } from "../base/deadline.ts";
-import { Failure } from "../base/failure.ts";
+import { Failure, isFailure } from "../base/failure.ts";
 import { READ_TIMEOUT_MS } from "../base/limits.ts";
 import type { Readers, ReadResult } from "../database/reads.ts";
 import type { WriteRequest } from "../database/statement.ts";
@@ -21,13 +21,18 @@ import { epochAt } from "../replica/moment.ts";
 import type { Parts } from "../replica/parts.ts";
 import type { Replica } from "../replica/replica.ts";
 import { errorCode, fileFailure } from "../store/file-error.ts";
+import type { AdminGate } from "./admin-gate.ts";
 import { type Catalog, DEFAULT_PAGE_SIZE } from "./catalog.ts";
+import type { Forwarding } from "./forwarding.ts";
 
 export interface DatabasesOptions {
   readonly catalog: Catalog;
   readonly readers: Readers;
   readonly parts: Parts;
   readonly clock: Clock;
+  /** Asks the leader for what this node cannot answer. */
+  readonly forwarding: Pick<Forwarding, "execute" | "prove">;
+  readonly gate: Pick<AdminGate, "run">;
 }
 
 export class NodeDatabases implements Databases {
@@ -44,7 +49,8 @@ export class NodeDatabases implements Databases {
   }
 
   async create(name: string, options: { readonly pageSize?: number }): Promise<DatabaseInfo> {
-    await this.#options.catalog.create(name, options.pageSize ?? DEFAULT_PAGE_SIZE);
+    const { catalog, gate } = this.#options;
+    await gate.run(() => catalog.create(name, options.pageSize ?? DEFAULT_PAGE_SIZE));
     return await this.inspect(name);
   }
 
@@ -73,27 +79,54 @@ export class NodeDatabases implements Databases {
   }
 
   async drop(name: string): Promise<{ readonly epoch: number }> {
-    return { epoch: await this.#options.catalog.drop(name) };
+    const { catalog, gate } = this.#options;
+    return { epoch: await gate.run(() => catalog.drop(name)) };
   }
 
   execute(name: string, request: WriteRequest): Promise<TextAnswer> {
     const replica = this.#options.catalog.peek(name);
-    // The hot path has no promise of its own.
-    if (replica && name !== SYSTEM_DATABASE) return replica.execute(request);
+    // The hot path waits for nothing.
+    if (replica?.state === "owning" && name !== SYSTEM_DATABASE) {
+      return replica.execute(request).catch((error) => this.#forward(name, request, error));
+    }
     return this.#executeLater(name, request);
   }
 
-  async #executeLater(name: string, request: WriteRequest): Promise<TextAnswer> {
+  /** The owner's own: a request that another node forwarded is not forwarded again. */
+  async executeHere(name: string, request: WriteRequest): Promise<TextAnswer> {
     const { catalog, clock } = this.#options;
+    const replica = catalog.peek(name) ??
+      await withDeadline(clock, request.deadlineMs, catalog.wait(name), `open ${name}`);
+    return await replica.execute(request);
+  }
+
+  /** An epoch that was the newest at some moment after this call; this node must own the chain. */
+  async proveHere(name: string): Promise<number> {
+    return await (await this.#options.catalog.wait(name)).prove();
+  }
+
+  async #forward(name: string, request: WriteRequest, error: unknown): Promise<TextAnswer> {
+    // Whoever has taken the chain does it, and nothing of it was done here.
+    if (!isFailure(error, "elsewhere") || request.trusted) throw error;
+    return await this.#options.forwarding.execute(name, request);
+  }
+
+  async #executeLater(name: string, request: WriteRequest): Promise<TextAnswer> {
+    const { catalog } = this.#options;
     if (name === SYSTEM_DATABASE && !request.trusted) {
       throw new Failure(
         "denied",
         "The database system belongs to the cluster: it can be read only",
       );
     }
-    const replica = catalog.peek(name) ??
-      await withDeadline(clock, request.deadlineMs, catalog.wait(name), `open ${name}`);
-    return await replica.execute(request);
+    // What this node has not heard of yet may be there: the leader knows.
+    const isKnown = catalog.peek(name) !== undefined || catalog.row(name) !== undefined;
+    if (!isKnown) return await this.#options.forwarding.execute(name, request);
+    try {
+      return await this.executeHere(name, request);
+    } catch (error) {
+      return await this.#forward(name, request, error);
+    }
   }
 
   async query(name: string, request: QueryRequest): Promise<QueryAnswer> {
@@ -129,6 +162,10 @@ export class NodeDatabases implements Databases {
   }
 
   async rollback(name: string, at: Moment): Promise<{ readonly epoch: number }> {
+    return { epoch: await this.#options.gate.run(() => this.#rollBack(name, at)) };
+  }
+
+  async #rollBack(name: string, at: Moment): Promise<number> {
     const { catalog, parts } = this.#options;
     if (name === SYSTEM_DATABASE) {
       throw new Failure("denied", "The database system is never rolled back; it can be exported");
@@ -138,6 +175,7 @@ export class NodeDatabases implements Databases {
       const time = new Date(at.timeMs).toISOString();
       throw new Failure("invalid", `Cannot roll ${name} back to ${time}: it lies ahead`);
     }
+    catalog.refuseUnlessLeading();
     const replica = await catalog.wait(name);
     const epoch = await this.#epochOf(replica, at);
     const path = parts.temporaryPath("rollback");
@@ -146,7 +184,7 @@ export class NodeDatabases implements Databases {
         throw copyFailure(name, error);
       });
       const source = { path };
-      return { epoch: await replica.rewrite({ source, keepRequests: true, kind: "data" }) };
+      return await replica.rewrite({ source, keepRequests: true, kind: "data" });
     } finally {
       await parts.removeFile(path);
     }
@@ -178,9 +216,34 @@ export class NodeDatabases implements Databases {
     const { level, minEpoch, deadlineMs } = request;
     if (level === "linearizable") {
       const what = `prove that ${replica.name} is current`;
-      const tip = await withDeadline(this.#options.clock, deadlineMs, replica.prove(), what);
-      await replica.image.reached(tip, deadlineMs);
-    } else if (minEpoch !== undefined) await replica.image.reached(minEpoch, deadlineMs);
+      const proof = this.#prove(replica, deadlineMs);
+      const tip = await withDeadline(this.#options.clock, deadlineMs, proof, what);
+      await this.#reached(replica, tip, deadlineMs);
+    } else if (minEpoch !== undefined) await this.#reached(replica, minEpoch, deadlineMs);
+  }
+
+  async #prove(replica: Replica, deadlineMs: number): Promise<number> {
+    if (replica.state !== "owning") {
+      return await this.#options.forwarding.prove(replica.name, deadlineMs);
+    }
+    return await replica.prove().catch((error) => {
+      if (!isFailure(error, "elsewhere")) throw error;
+      return this.#options.forwarding.prove(replica.name, deadlineMs);
+    });
+  }
+
+  /** An epoch that does not come by itself soon may be in the store. */
+  async #reached(replica: Replica, epoch: number, deadlineMs: number): Promise<void> {
+    if (replica.image.head.epoch >= epoch) return;
+    const look = () => {
+      if (epoch > replica.tip) replica.lookNow();
+    };
+    const cancel = this.#options.clock.after(LOOK_MS, look);
+    try {
+      await replica.image.reached(epoch, deadlineMs);
+    } finally {
+      cancel();
+    }
   }
 
   /** The image may be replaced between choosing it and reading it: then the new one is read. */
@@ -194,6 +257,9 @@ export class NodeDatabases implements Databases {
     }
   }
 }
+
+/** How long a pushed epoch may take before the store is asked for it. */
+const LOOK_MS = 100;
 
 /** A full `memory_dir` is no bug, and nothing was done yet. */
 function copyFailure(name: string, error: unknown): unknown {

@@ -24,6 +24,8 @@ export interface MaintenanceOptions {
   onReplaced(failure: Failure): void;
 }
 
+/** A database that is not written any more is snapshotted too. */
+const SNAPSHOT_LOOK_MS = 600_000;
 const FORGET_EVERY_MS = 3600 * 1000;
 const REFRESH_EVERY_MS = 5_000;
 /** One slice of one image: some 20 MB, so a few GB are looked at each day even among a hundred. */
@@ -45,6 +47,7 @@ export class Maintenance {
     this.#every(FORGET_EVERY_MS, "forget old answers", () => this.#forgetAnswers());
     this.#every(pruneEveryMs, "prune", async () => void await retention.prune());
     this.#every(SCRUB_EVERY_MS, "scrub an image", () => this.#scrub());
+    this.#every(SNAPSHOT_LOOK_MS, "look for due snapshots", () => this.#snapshots());
     this.#every(REFRESH_EVERY_MS, "read the catalog", () => this.#refresh());
   }
 
@@ -62,6 +65,11 @@ export class Maintenance {
       if (isFailure(error, "conflict")) onReplaced(error);
       else throw error;
     }
+  }
+
+  // deno-lint-ignore require-await -- like all that is done now and then
+  async #snapshots(): Promise<void> {
+    for (const replica of this.#options.catalog.replicas()) replica.snapshotIfDue();
   }
 
   async #scrub(): Promise<void> {

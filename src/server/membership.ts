@@ -96,10 +96,7 @@ export class Membership {
   }
 
   /** What replicas ask of and tell the cluster. */
-  hooks(): Pick<
-    ReplicaHooks,
-    "systemClaim" | "proveLead" | "onFenced" | "onDurable" | "onOwnership"
-  > {
+  get hooks(): Omit<ReplicaHooks, "onSnapshot" | "onJoining"> {
     return {
       systemClaim: () => this.leadership.claim,
       proveLead: () => this.#system().prove(),

@@ -1,6 +1,7 @@
 /** What a node is given by the process that it runs in. */
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
+import type { BrokerState } from "../members/roster.ts";
 import type { Random } from "../base/random.ts";
 
 export interface NodeParts {
@@ -10,6 +11,10 @@ export interface NodeParts {
   readonly version: string;
   /** The argv that starts this program again, for child processes. */
   readonly childCommand: readonly string[];
+  /** Requests of clients that are being answered. */
+  running(): number;
+  /** This node takes new work or does not: the listener says so to clients. */
+  onState(state: BrokerState): void;
   /** Ends the process: another one runs with this node's id. */
   exit(code: number): void;
   /** For crash points of tests. */

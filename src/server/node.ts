@@ -3,30 +3,36 @@ import { describe, Failure, isFailure } from "../base/failure.ts";
 import { Metrics } from "../base/metrics.ts";
 import type { Config } from "../config/config.ts";
 import { SYSTEM_DATABASE } from "../epoch/name.ts";
-import type { ClusterStatus, HeadgateNode, Readiness } from "../http/node.ts";
+import type { HeadgateNode, Readiness } from "../http/node.ts";
+import type { BrokerState } from "../members/roster.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import { Replica } from "../replica/replica.ts";
 import { probeStore } from "../store/probe.ts";
+import { AdminGate } from "./admin-gate.ts";
+import { BrokerStates } from "./broker-states.ts";
 import { Catalog } from "./catalog.ts";
-import { BrokerRecord, type ClusterFile, LeaderHeartbeat, openCluster } from "./cluster-files.ts";
+import { BrokerRecord, type ClusterFile, openCluster, readClusterSecret } from "./cluster-files.ts";
+import { NodeCluster } from "./cluster.ts";
 import { NodeDatabases } from "./databases.ts";
 import { foundCluster } from "./founding.ts";
 import { type Identity, takeIdentity } from "./identity.ts";
-import { Leadership } from "./leadership.ts";
 import { Maintenance } from "./maintenance.ts";
+import { membershipOf } from "./member-parts.ts";
+import type { Membership } from "./membership.ts";
 import { defaultMemoryDir, type MemoryFolder, openMemoryFolder } from "./memory-folder.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { assembleParts, type Assembly, openNodeStore } from "./parts.ts";
+import { PeerTransport } from "./peer-transport.ts";
 import { pruneEveryMs, Retention } from "./retention.ts";
+import { readiness } from "./status.ts";
 import { SystemDatabase } from "./system-database.ts";
-
-/** A store that failed for this long makes a node not ready. */
-const STORE_FAILING_MS = 5_000;
 
 export interface NodeHandle {
   readonly node: HeadgateNode;
   /** Finds or makes the cluster. Resolves when this node serves; rejects when it must not. */
   start(): Promise<void>;
+  /** Hands the lead over if it has it, so that clients notice little; then `stop`. */
+  leave(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -51,98 +57,129 @@ export async function createNode(
   const metrics = new Metrics();
   const store = await openNodeStore(config, metrics, parts);
   const assembly = assembleParts({ config, parts, store, metrics, memory, identity, address });
-  return new RunningNode(config, address, parts, { identity, memory, metrics, assembly });
+  const peers = await PeerTransport.listen(config, { ...parts, identity, address });
+  return new RunningNode(config, address, parts, { identity, memory, metrics, assembly, peers });
 }
 
-interface Taken {
+export interface Taken {
   readonly identity: Identity;
   readonly memory: MemoryFolder;
   readonly metrics: Metrics;
   readonly assembly: Assembly;
+  readonly peers: PeerTransport;
 }
 
 class RunningNode implements HeadgateNode, NodeHandle {
   readonly node: HeadgateNode = this;
   readonly id: string;
   readonly databases: NodeDatabases;
+  readonly cluster: NodeCluster;
   readonly #config: Config;
-  readonly #address: string;
   readonly #parts: NodeParts;
   readonly #taken: Taken;
   readonly #catalog: Catalog;
-  readonly #leadership: Leadership;
+  readonly #membership: Membership;
+  readonly #states: BrokerStates;
+  readonly #gate: AdminGate;
   readonly #maintenance: Maintenance;
   readonly #startedAtMs: number;
-  #cluster: ClusterFile | null = null;
-  #state: "starting" | "active" | "stopping" = "starting";
+  #clusterFile: ClusterFile | null = null;
+  #phase: "starting" | "active" | "stopping" = "starting";
 
   constructor(config: Config, address: string, parts: NodeParts, taken: Taken) {
     const { clock, log, random } = parts;
-    const { identity, assembly } = taken;
+    const { identity, assembly, metrics } = taken;
     this.id = identity.id;
     this.#config = config;
-    this.#address = address;
     this.#parts = parts;
     this.#taken = taken;
     this.#startedAtMs = clock.monotonicMs();
-    const hooks = this.#hooks();
-    this.#catalog = new Catalog({ parts: assembly.parts, hooks, clock, log });
-    const filesParts = { store: assembly.store, clock, random };
-    const mode = config.cluster_mode;
-    this.#leadership = new Leadership({
-      store: assembly.store,
+    this.#catalog = new Catalog({ parts: assembly.parts, hooks: this.#hooks(), clock, log });
+    this.#states = new BrokerStates({
       clock,
       log,
-      node: { id: this.id, address },
-      peerAddress: this.#peerAddress(),
-      eligible: config.eligible,
-      heartbeat: new LeaderHeartbeat(filesParts),
-      heartbeatMs: mode.leader_heartbeat_interval_secs * 1000,
-      staleMs: mode.leader_stale_threshold_secs * 1000,
-      onLead: (isSuccessor) => this.#onLead(isSuccessor),
+      running: parts.running,
+      stepDown: () => this.#stepDown(),
+      onChange: (state) => this.#onState(state),
+      onShutdown: () => parts.exit(0),
+    });
+    this.#membership = membershipOf(config, address, parts, {
+      ...taken,
+      catalog: this.#catalog,
+      states: this.#states,
+      onRoster: () => this.cluster.changed(),
       onReplaced: (failure) => this.#fail(failure),
+    });
+    this.#gate = new AdminGate({
+      clock,
+      log,
+      metrics,
+      facts: () => ({
+        isElecting: this.#phase === "active" && this.#membership.leadership.isElecting,
+        storeFailingMs: assembly.storeFailingMs(),
+        isBackupOverdue: this.#catalog.isBackupOverdue,
+      }),
     });
     this.databases = new NodeDatabases({
       catalog: this.#catalog,
       readers: assembly.readers,
       parts: assembly.parts,
       clock,
+      forwarding: this.#membership.forwarding,
+      gate: this.#gate,
+    });
+    this.cluster = new NodeCluster({
+      clock,
+      catalog: this.#catalog,
+      membership: this.#membership,
+      states: this.#states,
+      gate: this.#gate,
+      id: () => this.#clusterFile?.id ?? "",
+      priceMonthUsd: () => assembly.priceMonthUsd(),
     });
     const { window_ms } = config.retention;
     const leading = {
       clock,
       log,
       catalog: this.#catalog,
-      leads: () => this.#leadership.claim !== null,
+      leads: () => this.#membership.leadership.claim !== null,
       clockOffsetMs: () => assembly.store.clockOffsetMs(),
     };
     this.#maintenance = new Maintenance({
       ...leading,
       retention: new Retention({ ...leading, windowMs: window_ms }),
       pruneEveryMs: pruneEveryMs(window_ms),
-      record: new BrokerRecord(filesParts),
-      recordEveryMs: mode.broker_heartbeat_interval_secs * 1000,
+      record: new BrokerRecord({ store: assembly.store, clock, random }),
+      recordEveryMs: config.cluster_mode.broker_heartbeat_interval_secs * 1000,
       facts: () => this.#brokerFacts(),
       onReplaced: (failure) => this.#fail(failure),
     });
   }
 
+  get isDraining(): boolean {
+    return this.#states.state !== "active";
+  }
+
   async start(): Promise<void> {
-    const { log, clock } = this.#parts;
-    const { assembly } = this.#taken;
+    const { log, clock, random } = this.#parts;
+    const { assembly, peers } = this.#taken;
     const [, cluster, system] = await Promise.all([
       this.#probe(),
-      openCluster({ store: assembly.store, clock, random: this.#parts.random }),
+      openCluster({ store: assembly.store, clock, random }),
       Replica.open(assembly.parts, SYSTEM_DATABASE, this.#hooks()),
     ]);
-    this.#cluster = cluster;
-    await this.#maintenance.record();
+    this.#clusterFile = cluster;
+    const [secret] = await Promise.all([
+      readClusterSecret(assembly.store),
+      this.#maintenance.record(),
+    ]);
     const replica = system ??
       await foundCluster(assembly.parts, this.#hooks(), this.#config.eligible);
     const database = new SystemDatabase(replica, clock, this.id);
     await this.#catalog.start(replica, database);
-    await this.#leadership.start(replica);
-    this.#state = "active";
+    peers.open(secret, this.#membership, this.databases);
+    await this.#membership.start(replica);
+    this.#phase = "active";
     this.#maintenance.start();
     log.info("serving", {
       cluster: cluster.id,
@@ -152,60 +189,35 @@ class RunningNode implements HeadgateNode, NodeHandle {
     });
   }
 
+  async leave(): Promise<void> {
+    await this.#stepDown().catch((error) =>
+      this.#parts.log.warn("could not hand over the lead", { cause: describe(error) })
+    );
+  }
+
   async stop(): Promise<void> {
-    if (this.#state === "stopping") return;
-    this.#state = "stopping";
-    const { memory, identity, assembly } = this.#taken;
+    if (this.#phase === "stopping") return;
+    this.#phase = "stopping";
+    const { memory, identity, assembly, peers } = this.#taken;
     const failure = new Failure("unavailable", "The node is stopping", { retryAfterMs: 1_000 });
     this.#maintenance.close();
-    await this.#leadership.close();
+    this.#membership.close();
     await this.#catalog.close(failure);
+    await peers.close();
     await assembly.close();
     memory.remove();
     identity.lock.release();
   }
 
-  // deno-lint-ignore require-await -- the port is asynchronous: a broker asks the leader
-  async status(): Promise<ClusterStatus> {
-    const { replica } = this.#catalog.system;
-    const claim = replica.ownership?.claim;
-    const head = replica.image.head.epoch;
-    return {
-      cluster: this.#cluster?.id ?? "",
-      leader: claim ? { id: claim.node, address: claim.address } : null,
-      term: replica.ownership?.term ?? 0,
-      epoch: replica.tip,
-      nodes: [{
-        id: this.id,
-        address: this.#address,
-        roles: this.#config.roles,
-        state: this.#state,
-        zone: this.#config.zone,
-        version: this.#parts.version,
-        head,
-        lag: replica.tip - head,
-        last_heard_ms: 0,
-      }],
-      breaker: { state: "closed" },
-      price_month_usd: this.#taken.assembly.priceMonthUsd(),
-    };
-  }
-
   ready(): Readiness {
-    const replica = this.#catalog.peek(SYSTEM_DATABASE);
-    const reasons = this.#state === "active" ? [] : [`the node is ${this.#state}`];
-    const failingMs = this.#taken.assembly.storeFailingMs();
-    if (failingMs > STORE_FAILING_MS) {
-      reasons.push(`the store has failed for ${Math.round(failingMs / 1000)} s`);
-    }
-    return {
-      ready: reasons.length === 0,
-      role: this.#leadership.claim === null ? "broker" : "leader",
-      head: replica?.tip ?? 0,
+    return readiness({
+      phase: this.#phase,
+      state: this.#states.state,
+      leads: this.#membership.leadership.claim !== null,
+      head: this.systemEpoch(),
       store: this.#taken.assembly.store.name,
-      state: this.#state,
-      reasons,
-    };
+      storeFailingMs: this.#taken.assembly.storeFailingMs(),
+    });
   }
 
   metrics(): string {
@@ -216,11 +228,14 @@ class RunningNode implements HeadgateNode, NodeHandle {
     return this.#catalog.peek(SYSTEM_DATABASE)?.tip ?? 0;
   }
 
+  /** Replicas exist before the membership that they tell. */
   #hooks(): ReplicaHooks {
     return {
-      systemClaim: () => this.#leadership.claim,
-      proveLead: () => this.#catalog.system.replica.prove(),
-      onFenced: (replica) => this.#onFenced(replica),
+      systemClaim: () => this.#membership.leadership.claim,
+      proveLead: () => this.#membership.hooks.proveLead?.() ?? Promise.resolve(),
+      onFenced: (replica) => this.#membership.hooks.onFenced(replica),
+      onDurable: (...epoch) => this.#membership.hooks.onDurable?.(...epoch),
+      onOwnership: (...change) => this.#membership.hooks.onOwnership?.(...change),
       onSnapshot: (replica, epoch) => this.#onSnapshot(replica, epoch),
       onJoining: (database, progress) => this.#catalog.onJoining(database, progress),
     };
@@ -232,29 +247,21 @@ class RunningNode implements HeadgateNode, NodeHandle {
     await probeStore(this.#taken.assembly.store, { clock, random });
   }
 
-  async #onLead(isSuccessor: boolean): Promise<void> {
-    await this.#catalog.system.database.prepare();
-    await this.#catalog.refresh();
-    if (isSuccessor) void this.#catalog.claimAll();
-    void this.#catalog.finishDrops();
+  async #stepDown(): Promise<void> {
+    const { leadership } = this.#membership;
+    if (leadership.hasSuccessor) await leadership.stepDown();
   }
 
-  #onFenced(replica: Replica): void {
-    const { log } = this.#parts;
-    log.warn("another node has taken a chain", { database: replica.name });
-    if (replica.name === SYSTEM_DATABASE) {
-      this.#leadership.deposed();
-      for (const other of this.#catalog.replicas()) void other.giveUp();
-      return;
-    }
-    // Whoever took it leads; asking the chain of `system` finds that out at once.
-    this.#catalog.system.replica.prove().catch((error) =>
-      log.info("no longer the leader", { cause: describe(error) })
+  #onState(state: BrokerState): void {
+    this.#parts.onState(state);
+    this.#membership.links.reportNow();
+    void this.#maintenance.record().catch((error) =>
+      this.#parts.log.warn("could not write the broker file", { cause: describe(error) })
     );
   }
 
   #onSnapshot(replica: Replica, epoch: number): void {
-    if (this.#leadership.claim === null) return;
+    if (this.#membership.leadership.claim === null) return;
     this.#catalog.system.database.addSnapshot(replica.name, epoch).catch((error) =>
       this.#parts.log.warn("could not record a verified snapshot", {
         database: replica.name,
@@ -270,20 +277,8 @@ class RunningNode implements HeadgateNode, NodeHandle {
   }
 
   #brokerFacts() {
-    return {
-      node: this.id,
-      address: this.#address,
-      peer_address: this.#peerAddress(),
-      zone: this.#config.zone,
-      roles: this.#config.roles,
-      state: "active",
-      version: this.#parts.version,
-      nonce: this.#taken.identity.nonce,
-    };
-  }
-
-  #peerAddress(): string {
-    const { hostname } = new URL(this.#address);
-    return `${hostname}:${this.#config.cluster_mode.internal_api_port}`;
+    const { node, nonce, address, peer_address, zone, roles, eligible, state, version } = this
+      .#membership.self();
+    return { node, nonce, address, peer_address, zone, roles, eligible, state, version };
   }
 }

@@ -3,6 +3,7 @@ import { Failure } from "../base/failure.ts";
 import type { Clock } from "../base/clock.ts";
 import { MACHINERY_TIMEOUT_MS } from "../base/limits.ts";
 import type { Statement } from "../database/statement.ts";
+import type { BrokerState } from "../members/roster.ts";
 import type { Replica } from "../replica/replica.ts";
 
 export interface DatabaseRow {
@@ -27,6 +28,10 @@ const SCHEMA: readonly Statement[] = [
     sql: "CREATE TABLE IF NOT EXISTS snapshots (database TEXT NOT NULL, epoch INTEGER NOT NULL, " +
       "verified_at TEXT NOT NULL, PRIMARY KEY (database, epoch)) WITHOUT ROWID",
   },
+  {
+    sql: "CREATE TABLE IF NOT EXISTS brokers (node TEXT PRIMARY KEY, state TEXT NOT NULL, " +
+      "at TEXT NOT NULL) WITHOUT ROWID",
+  },
 ];
 
 export class SystemDatabase {
@@ -43,8 +48,9 @@ export class SystemDatabase {
   /** Makes the tables, if this is the cluster's first leader. Needs the ownership of `system`. */
   async prepare(): Promise<void> {
     const tables = await this.#replica.image.read((database) =>
-      database.query("SELECT count(*) FROM sqlite_schema WHERE name IN ('databases', 'snapshots')")
-        .values()[0]?.[0]
+      database.query(
+        "SELECT count(*) FROM sqlite_schema WHERE name IN ('databases', 'snapshots', 'brokers')",
+      ).values()[0]?.[0]
     );
     if (Number(tables) < SCHEMA.length) await this.#execute(SCHEMA);
   }
@@ -98,6 +104,23 @@ export class SystemDatabase {
     ]);
   }
 
+  /** The states that operators want nodes in. */
+  async brokers(): Promise<{ readonly node: string; readonly state: BrokerState }[]> {
+    return await this.#replica.image.read((system) =>
+      system.query("SELECT node, state FROM brokers").values().map(([node, state]) => ({
+        node: String(node),
+        state: String(state) as BrokerState,
+      }))
+    );
+  }
+
+  async setBroker(node: string, state: BrokerState): Promise<number> {
+    return await this.#execute([{
+      sql: "INSERT OR REPLACE INTO brokers (node, state, at) VALUES (?, ?, ?)",
+      params: [node, state, new Date(this.#clock.nowMs()).toISOString()],
+    }]);
+  }
+
   /** Snapshots of a database that were verified and are not pruned, in ascending order. */
   async verifiedSnapshots(database: string): Promise<VerifiedSnapshot[]> {
     return await this.#replica.image.read((system) =>
@@ -119,11 +142,12 @@ export class SystemDatabase {
   }
 
   /** Resolves when the image of this node holds what was written. */
-  async #execute(statements: readonly Statement[]): Promise<void> {
+  async #execute(statements: readonly Statement[]): Promise<number> {
     const deadlineMs = this.#clock.monotonicMs() + MACHINERY_TIMEOUT_MS;
     const request = { statements, subject: this.#subject, deadlineMs, trusted: true };
     const { epoch } = await this.#replica.execute(request);
     await this.#replica.image.reached(epoch, deadlineMs);
+    return epoch;
   }
 }
 
