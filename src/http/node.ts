@@ -1,9 +1,11 @@
 /** What the HTTP routes need of a node. `server/` provides it; route tests provide their own. */
 import type { Parameters, ReadRequest, WriteRequest } from "../database/statement.ts";
+import type { Access } from "./access.ts";
 
 export interface HeadgateNode {
   readonly id: string;
   readonly databases: Databases;
+  readonly access: Access;
   status(): Promise<ClusterStatus>;
   ready(): Readiness;
   /** Prometheus text. */

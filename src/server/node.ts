@@ -7,8 +7,9 @@ import type { ClusterStatus, HeadgateNode, Readiness } from "../http/node.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import { Replica } from "../replica/replica.ts";
 import { probeStore } from "../store/probe.ts";
+import { NodeAccess } from "./access.ts";
 import { Catalog } from "./catalog.ts";
-import { BrokerRecord, type ClusterFile, LeaderHeartbeat, openCluster } from "./cluster-files.ts";
+import { BrokerRecord, type ClusterFile, findCluster, LeaderHeartbeat } from "./cluster-files.ts";
 import { NodeDatabases } from "./databases.ts";
 import { foundCluster } from "./founding.ts";
 import { type Identity, takeIdentity } from "./identity.ts";
@@ -17,6 +18,7 @@ import { Maintenance } from "./maintenance.ts";
 import { defaultMemoryDir, type MemoryFolder, openMemoryFolder } from "./memory-folder.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { assembleParts, type Assembly, openNodeStore } from "./parts.ts";
+import { Passwords } from "./passwords.ts";
 import { SystemDatabase } from "./system-database.ts";
 
 /** A store that failed for this long makes a node not ready. */
@@ -38,13 +40,6 @@ export async function createNode(
   address: string,
   parts: NodeParts,
 ): Promise<NodeHandle> {
-  if (config.auth.required) {
-    throw new Failure(
-      "invalid",
-      "Cannot start with auth.required: this version has no tokens yet; " +
-        "listen on a loopback address, or set auth.required: false where the network is trusted",
-    );
-  }
   const identity = takeIdentity(config.cluster_mode.node_id_path, parts.random);
   const memory = openMemoryFolder(config.memory_dir ?? defaultMemoryDir(), identity.id, parts.log);
   const metrics = new Metrics();
@@ -64,6 +59,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
   readonly node: HeadgateNode = this;
   readonly id: string;
   readonly databases: NodeDatabases;
+  readonly access: NodeAccess;
   readonly #config: Config;
   readonly #address: string;
   readonly #parts: NodeParts;
@@ -107,6 +103,15 @@ class RunningNode implements HeadgateNode, NodeHandle {
       parts: assembly.parts,
       clock,
     });
+    this.access = new NodeAccess({
+      required: config.auth.required,
+      clock,
+      random,
+      log,
+      passwords: new Passwords(clock),
+      clockOffsetMs: () => assembly.store.clockOffsetMs(),
+      leads: () => this.#leadership.claim !== null,
+    });
     this.#maintenance = new Maintenance({
       clock,
       log,
@@ -123,9 +128,9 @@ class RunningNode implements HeadgateNode, NodeHandle {
   async start(): Promise<void> {
     const { log, clock } = this.#parts;
     const { assembly } = this.#taken;
-    const [, cluster, system] = await Promise.all([
+    const [, { cluster, secret }, system] = await Promise.all([
       this.#probe(),
-      openCluster({ store: assembly.store, clock, random: this.#parts.random }),
+      findCluster({ store: assembly.store, clock, random: this.#parts.random }),
       Replica.open(assembly.parts, SYSTEM_DATABASE, this.#hooks()),
     ]);
     this.#cluster = cluster;
@@ -134,6 +139,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       await foundCluster(assembly.parts, this.#hooks(), this.#config.eligible);
     const database = new SystemDatabase(replica, clock, this.id);
     await this.#catalog.start(replica, database);
+    await this.access.start(secret, database);
     await this.#leadership.start(replica);
     this.#state = "active";
     this.#maintenance.start();
@@ -151,6 +157,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
     const { memory, identity, assembly } = this.#taken;
     const failure = new Failure("unavailable", "The node is stopping", { retryAfterMs: 1_000 });
     this.#maintenance.close();
+    this.access.close();
     await this.#leadership.close();
     await this.#catalog.close(failure);
     await assembly.close();
