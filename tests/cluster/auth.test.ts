@@ -4,6 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { join } from "node:path";
 import { sign } from "hono/jwt";
 import { type S3Settings, storeUrl } from "../../src/store/url.ts";
@@ -83,6 +84,18 @@ async function until(status: number, ask: () => Promise<Answer>): Promise<Answer
     if (answer.status === status || performance.now() > endMs) return answer;
     await Bun.sleep(100);
   }
+}
+
+/** Of a request whose head is sent as it is, without its end. */
+function rawStatus(head: string): Promise<number> {
+  const { hostname, port } = new URL(node.url);
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(port), hostname, () => {
+      socket.write(`${head}Connection: close\r\n\r\n`);
+    });
+    socket.once("data", (bytes) => resolve(Number(bytes.toString("latin1").split(" ")[1])));
+    socket.once("error", reject);
+  });
 }
 
 describe("without a token", () => {
@@ -189,6 +202,15 @@ describe("a token is refused", () => {
     expect(reasonOf(answer)).toEqual([401, "token_expired"]);
     client.close();
   }, 60_000);
+
+  test("that comes with another one, whichever is good", async () => {
+    for (const pair of [[adminToken, "x"], ["x", adminToken], [adminToken, adminToken]]) {
+      const lines = pair.map((token) => `Authorization: Bearer ${token}\r\n`).join("");
+      expect(await rawStatus(`GET /v1/users HTTP/1.1\r\nHost: x\r\n${lines}`)).toBe(401);
+    }
+    const one = `GET /v1/users HTTP/1.1\r\nHost: x\r\nauthorization: bEARER  ${adminToken}\r\n`;
+    expect(await rawStatus(one)).toBe(200);
+  });
 
   test("that is as long as a header may be", async () => {
     expect(await ask("x".repeat(8_193))).toEqual(twice("token_invalid"));
