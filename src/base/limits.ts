@@ -5,6 +5,8 @@
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const HOUR_MS = 3600 * 1000;
+const DAY_MS = 24 * HOUR_MS;
 
 /** Pages of one epoch that clients wrote together; a larger transaction is `too_large`. */
 export const EPOCH_BYTES_MAX = 64 * MIB;
@@ -168,3 +170,33 @@ export const READER_IMAGES_MAX = 32;
 export const REOPEN_WORKSPACE_MS = 60_000;
 /** A process that may open fewer files is warned by `doctor`. */
 export const OPEN_FILES_MIN = 4_096;
+
+/** A token as it stands in the Authorization header. Holds `SCOPES_MAX` of the longest scopes. */
+export const TOKEN_BYTES_MAX = 8 * KIB;
+/** Verified tokens that are remembered by their bytes. */
+export const TOKENS_CACHED_MAX = 4_096;
+/** For how long a token is good; what was revoked is remembered for that long. */
+export const TOKEN_LIFE_MS_MAX = 366 * DAY_MS;
+export const TOKEN_LIFE_MS = 30 * DAY_MS;
+/** The same for a token that a name and a password get. */
+export const LOGIN_LIFE_MS_MAX = DAY_MS;
+export const LOGIN_LIFE_MS = 12 * HOUR_MS;
+export const SCOPES_MAX = 64;
+/** Revoked tokens that are remembered; every node reads them all when one is added. */
+export const REVOCATIONS_MAX = 10_000;
+/** How often a node looks whether others have revoked tokens. */
+export const REVOCATIONS_LOOK_MS = 1_000;
+export const USERS_MAX = 10_000;
+/** Body of a request about users or tokens; some come from whoever reaches the port. */
+export const ACCESS_BODY_BYTES_MAX = 16 * KIB;
+export const PASSWORD_CHARACTERS_MIN = 12;
+export const PASSWORD_BYTES_MAX = 1 * KIB;
+/** Argon2id: memory and passes of one hash. OWASP's least for a server, some 40 ms of a core. */
+export const PASSWORD_MEMORY_KIB = 19 * KIB;
+export const PASSWORD_PASSES = 2;
+/** Passwords that are hashed at the same time, and that wait before the next gets `busy`. */
+export const PASSWORDS_HASHED_MAX = 2;
+export const PASSWORDS_WAITING_MAX = 32;
+/** After a wrong password its name waits for this long; names that are remembered for it. */
+export const PASSWORD_PAUSE_MS = 1_000;
+export const PASSWORD_NAMES_MAX = 10_000;

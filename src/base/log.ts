@@ -1,4 +1,6 @@
 /** Structured logging: one line an event, a message for people and fields for machines. */
+import { masked } from "./masked.ts";
+
 export type LogLevel = "debug" | "info" | "warn" | "error";
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined>>;
 
@@ -20,20 +22,23 @@ export interface LogOptions {
   readonly write: (line: string) => void;
 }
 
-/** A log that writes whole lines, without a trailing newline, to `options.write`. */
+/**
+ * A log that writes whole lines, without a trailing newline and without what may be a secret, to
+ * `options.write`.
+ */
 export function createLog(options: LogOptions, fields: LogFields = {}): Log {
   const emit = (level: LogLevel, message: string, extra: LogFields = {}): void => {
     if (RANK[level] < RANK[options.level]) return;
     const at = new Date(options.nowMs()).toISOString();
     const all = { ...fields, ...extra };
     if (options.format === "json") {
-      return options.write(JSON.stringify({ at, level, message, ...all }));
+      return options.write(masked(JSON.stringify({ at, level, message, ...all })));
     }
     const tail = Object.entries(all)
       .filter(([, value]) => value !== undefined)
       .map(([name, value]) => ` ${name}=${quoted(value)}`)
       .join("");
-    options.write(`${at} ${level.padEnd(5)} ${message}${tail}`);
+    options.write(masked(`${at} ${level.padEnd(5)} ${message}${tail}`));
   };
   return {
     debug: (message, extra) => emit("debug", message, extra),

@@ -1,4 +1,5 @@
 /** A node as a command sees it: requests over HTTP, answers or failures of the same kinds. */
+import { readFileSync } from "node:fs";
 import { Failure, type FailureKind } from "../base/failure.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import { type ParsedArguments, UsageError } from "./arguments.ts";
@@ -18,11 +19,14 @@ const KINDS: ReadonlySet<string> = new Set<FailureKind>([
   "corrupt",
 ]);
 
+/** How often a request is sent on to the node that answers it. */
+const REDIRECTS_MAX = 3;
+
 /** Errors of a connection that never was: nothing was sent. */
 const REFUSED = new Set(["ConnectionRefused", "ECONNREFUSED", "FailedToOpenSocket", "ENOTFOUND"]);
 
 export interface ApiRequest {
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   /** From the root: "/v1/databases". */
   readonly path: string;
   readonly body?: unknown;
@@ -68,11 +72,25 @@ export class ApiClient {
 
   /** An answer whose status says that it is none is thrown; the caller reads the body. */
   async send(request: ApiRequest): Promise<Response> {
-    let response: Response;
+    let response = await this.#sendTo(`${this.url}${request.path}`, request);
+    // By hand, since `fetch` leaves the token out when it follows to another node.
+    for (let hops = 0; response.status === 307 && hops < REDIRECTS_MAX; hops += 1) {
+      const location = response.headers.get("location");
+      if (location === null || !URL.canParse(location)) break;
+      // What was encrypted so far is not sent in clear.
+      if (this.url.startsWith("https:") && !location.startsWith("https:")) break;
+      await response.body?.cancel();
+      response = await this.#sendTo(location, request);
+    }
+    if (response.ok) return response;
+    throw await this.#failure(response);
+  }
+
+  async #sendTo(url: string, request: ApiRequest): Promise<Response> {
     const controller = new AbortController();
     this.#waiting.add(controller);
     try {
-      response = await fetch(`${this.url}${request.path}`, {
+      return await fetch(url, {
         method: request.method,
         headers: {
           ...(request.body === undefined ? {} : { "content-type": "application/json" }),
@@ -82,6 +100,7 @@ export class ApiClient {
         ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
         // A connection that was used before is where a request may be sent twice.
         keepalive: false,
+        redirect: "manual",
         signal: controller.signal,
       });
     } catch (cause) {
@@ -90,8 +109,6 @@ export class ApiClient {
     } finally {
       this.#waiting.delete(controller);
     }
-    if (response.ok) return response;
-    throw await this.#failure(response);
   }
 
   #lost(request: ApiRequest, cause: unknown): Failure {
@@ -129,13 +146,51 @@ function stoppedWaiting({ path }: ApiRequest, cause: unknown): Failure {
   return new Failure(reads ? "unavailable" : "uncertain", message, { cause });
 }
 
-/** The client that `--url` and `--token`, or the environment, name. */
+/** The client that `--url`, `--token` and `--token-file`, or the environment, name. */
 export function clientOf(args: ParsedArguments, { environment }: Surroundings): ApiClient {
   const url = args.text("url") ?? (environment["HEADGATE_URL"] || DEFAULT_URL);
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new UsageError(`${JSON.stringify(url)} is not a URL, as in ${DEFAULT_URL}`);
   }
-  return new ApiClient(url, args.text("token") ?? (environment["HEADGATE_TOKEN"] || undefined));
+  return new ApiClient(url, tokenOf(args, environment));
+}
+
+/** Options before the environment, a token before a file. */
+function tokenOf(
+  args: ParsedArguments,
+  environment: Surroundings["environment"],
+): string | undefined {
+  const token = args.text("token");
+  const file = args.text("token-file");
+  if (token !== undefined && file !== undefined) {
+    throw new UsageError("Give --token or --token-file, not both");
+  }
+  if (token !== undefined) return checkToken(token, "--token");
+  if (file !== undefined) return tokenIn(file);
+  if (environment["HEADGATE_TOKEN"]) {
+    return checkToken(environment["HEADGATE_TOKEN"], "HEADGATE_TOKEN");
+  }
+  return environment["HEADGATE_TOKEN_FILE"]
+    ? tokenIn(environment["HEADGATE_TOKEN_FILE"])
+    : undefined;
+}
+
+function tokenIn(file: string): string {
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (cause) {
+    const code = String(Object(cause).code ?? cause);
+    throw new Failure("invalid", `Cannot read the token file ${file}: ${code}`, { cause });
+  }
+  return checkToken(text, file);
+}
+
+/** A header holds no line breaks; the message does not show what was found. */
+function checkToken(text: string, origin: string): string {
+  const token = text.trim();
+  if (/^[\x21-\x7e]+$/.test(token)) return token;
+  throw new UsageError(`${origin} holds no token: it is empty, or has spaces or line breaks in it`);
 }
 
 /** What the process ends with. */

@@ -28,6 +28,11 @@ export const URL_OPTIONS: readonly OptionSpec[] = [
     help: "address of a node; else HEADGATE_URL, http://127.0.0.1:8080",
   },
   { name: "token", value: "TOKEN", help: "who you are; else HEADGATE_TOKEN" },
+  {
+    name: "token-file",
+    value: "FILE",
+    help: "file that holds the token; else HEADGATE_TOKEN_FILE",
+  },
   { name: "json", help: "print JSON, for programs" },
 ];
 

@@ -1,4 +1,5 @@
 /** Every command, in the order of the overview. What runs is loaded when it is run. */
+import { ACCESS_COMMANDS } from "./access-commands.ts";
 import type { OptionSpec } from "./arguments.ts";
 import { type Command, URL_OPTIONS } from "./command.ts";
 import { CONFIG_OPTIONS } from "./settings.ts";
@@ -196,4 +197,4 @@ const REST: readonly Command[] = [
   },
 ];
 
-export const COMMANDS: readonly Command[] = [...NODE, ...DATABASE, ...REST];
+export const COMMANDS: readonly Command[] = [...NODE, ...DATABASE, ...ACCESS_COMMANDS, ...REST];

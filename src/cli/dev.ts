@@ -73,6 +73,7 @@ Headgate is ready at ${url}, with its data in ${shortest(data)}
   Read:   ${command} db query ${DEMO} 'SELECT * FROM notes'${option}
   Shell:  ${command} db shell ${DEMO}${option}
 
+No tokens are needed: anybody on this machine may use it.
 Stop it with Ctrl-C. To begin anew: rm -r ${shortest(data)}
 `;
 }

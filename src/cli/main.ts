@@ -1,5 +1,6 @@
 /** A command line → a call → an exit code. */
 import { isFailure } from "../base/failure.ts";
+import { masked } from "../base/masked.ts";
 import { processSurroundings, type Surroundings } from "../server/surroundings.ts";
 import { nearest, parseArguments, UsageError } from "./arguments.ts";
 import { exitCode } from "./client.ts";
@@ -27,12 +28,12 @@ export async function runCommand(
   } catch (error) {
     if (error instanceof UsageError) {
       const more = command === null ? "headgate help" : `headgate ${command.name} --help`;
-      surroundings.writeError(`${error.message}\nSee: ${more}\n`);
+      surroundings.writeError(masked(`${error.message}\nSee: ${more}\n`));
       return 2;
     }
     if (!isFailure(error)) throw error;
     const leader = error.leader === undefined ? "" : `\nThe leader is ${error.leader}`;
-    surroundings.writeError(`${error.kind}: ${error.message}${leader}\n`);
+    surroundings.writeError(masked(`${error.kind}: ${error.message}${leader}\n`));
     return exitCode(error);
   }
 }
@@ -51,9 +52,10 @@ async function run(
   const [least, most] = command.count;
   const given = parsed.positionals.length;
   if (given < least || given > most) {
-    const extra = given > most ? `${JSON.stringify(parsed.positionals[most])} is too much` : null;
+    // What is too much is not shown: it may be a password.
+    const wrong = given > most ? "Something is too much" : "Something is missing";
     throw new UsageError(
-      `${extra ?? "Something is missing"}: headgate ${command.name} ${command.operands}`.trimEnd(),
+      `${wrong}: headgate ${command.name} ${command.operands}`.trimEnd(),
     );
   }
   return await command.run(parsed, surroundings);

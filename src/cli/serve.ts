@@ -72,7 +72,7 @@ export async function serve(
         version: VERSION,
         commit: COMMIT,
       });
-      warnIfOpen(config, log);
+      sayWhoMay(config, log);
       await Promise.race([onServing({ node: handle.node, listener }, log), end.reached]);
       return await end.reached;
     } finally {
@@ -115,9 +115,12 @@ function notYet(): Response {
   });
 }
 
-function warnIfOpen(config: Config, log: Log): void {
-  if (isLoopback(config.listen)) log.info("anybody on this machine may use it: no tokens needed");
-  else log.warn("anybody who reaches the port may use it: auth.required is false");
+function sayWhoMay(config: Config, log: Log): void {
+  if (config.auth.required) {
+    log.info("requests need a token; headgate token create --store URL makes one");
+  } else if (isLoopback(config.listen)) {
+    log.info("anybody on this machine may use it: no tokens needed");
+  } else log.warn("anybody who reaches the port may use it: auth.required is false");
 }
 
 interface EndOfServing {

@@ -29,7 +29,7 @@ export interface Settings {
 }
 
 /** Variables of the command line client, and what tests use; not settings of a node. */
-const FOREIGN = /^HEADGATE_(URL|TOKEN|STORE|CONFIG|BINARY|CRASH_AT|TEST_.*)$/;
+const FOREIGN = /^HEADGATE_(URL|TOKEN|TOKEN_FILE|STORE|CONFIG|BINARY|CRASH_AT|TEST_.*)$/;
 
 /** Reads a YAML file. Throws `invalid` with the line for anything that is not a map of settings. */
 export function readFileSettings(file: ConfigFile): Settings {

@@ -1,6 +1,8 @@
 /** Answers: JSON, files, and failures. Every one says which node and which epoch it speaks of. */
 import { describe, Failure, type FailureKind, isFailure } from "../base/failure.ts";
 import { SPOOL_BYTES_READ_MAX } from "../base/limits.ts";
+import { masked } from "../base/masked.ts";
+import { challengeOf } from "./denied.ts";
 import type { ExportedFile } from "./node.ts";
 import type { HttpParts } from "./parts.ts";
 
@@ -105,9 +107,10 @@ export function failureAnswer(parts: HttpParts, error: unknown, request: Request
   if (failure.retryAfterMs !== undefined) {
     headers["retry-after"] = `${Math.max(1, Math.ceil(failure.retryAfterMs / 1000))}`;
   }
-  if (failure.kind === "denied" && !request.headers.has("authorization")) {
+  const challenge = challengeOf(failure);
+  if (challenge !== null) {
     status = 401;
-    headers["www-authenticate"] = 'Bearer realm="headgate"';
+    headers["www-authenticate"] = challenge;
   }
   if (failure.kind === "elsewhere") {
     if (failure.leader === undefined) status = STATUS.unavailable;
@@ -116,8 +119,9 @@ export function failureAnswer(parts: HttpParts, error: unknown, request: Request
   return new Response(`${failureText(failure)}\n`, { status, headers });
 }
 
+/** As JSON, without what may be a secret: messages show what clients sent, wherever they put it. */
 export function failureText(failure: Failure): string {
-  return JSON.stringify({
+  return masked(JSON.stringify({
     error: {
       kind: failure.kind,
       message: failure.message,
@@ -125,7 +129,7 @@ export function failureText(failure: Failure): string {
       leader: failure.leader,
       retry_after_ms: failure.retryAfterMs,
     },
-  });
+  }));
 }
 
 /** A path that exists, with a method that it does not have. */

@@ -1,10 +1,14 @@
 /** Every route of the public port: a request → a call of the node → an answer. */
 import { type Context, Hono } from "hono";
+import { matchedRoutes } from "hono/route";
 import { Failure } from "../base/failure.ts";
 import { checkDatabaseName } from "../epoch/name.ts";
+import { accessRoutes } from "./access-routes.ts";
 import { failureAnswer, fileAnswer, jsonAnswer, pathOf, wrongMethod } from "./answer.ts";
 import { BodyReader } from "./body.ts";
 import { matchSql, SqlHandler } from "./fast.ts";
+import { Guard, refuseSecretsInUrl } from "./guard.ts";
+import { needOf } from "./need.ts";
 import type { HeadgateNode } from "./node.ts";
 import { HTTP_LIMITS, type HttpOptions, type HttpParts } from "./parts.ts";
 import {
@@ -29,10 +33,13 @@ export function createApp(node: HeadgateNode, options: HttpOptions): HttpApp {
     onBug: options.onBug ?? (() => {}),
   };
   const bodies = new BodyReader(parts);
-  const sql = new SqlHandler(parts, bodies);
+  const guard = new Guard(node.access);
+  const sql = new SqlHandler(parts, bodies, guard);
   const app = new Hono();
+  guardRoutes(app, guard);
   statusRoutes(app, parts);
-  databaseRoutes(app, parts, bodies);
+  databaseRoutes(app, parts, bodies, guard);
+  accessRoutes(app, parts, bodies, guard);
   for (const action of ["execute", "query"] as const) {
     const path = `/v1/databases/:name/${action}`;
     app.post(path, (c) => sql.answer({ action, database: c.req.param("name") ?? "" }, c.req.raw));
@@ -53,6 +60,17 @@ export function createApp(node: HeadgateNode, options: HttpOptions): HttpApp {
   };
 }
 
+/** Before every route that comes after it; `SqlHandler` asks for itself. */
+function guardRoutes(app: Hono, guard: Guard): void {
+  app.use(async (c, next) => {
+    refuseSecretsInUrl(c.req.url);
+    // Where nothing but this matches there is nothing to protect: a valid token hears "missing".
+    const isRoute = matchedRoutes(c).length > 1;
+    guard.admit(c.req.raw, isRoute ? needOf(c.req.method, c.req.path) : { kind: "token" });
+    await next();
+  });
+}
+
 function statusRoutes(app: Hono, parts: HttpParts): void {
   const { node } = parts;
   app.get("/health/live", () => jsonAnswer(parts, { live: true }));
@@ -71,10 +89,14 @@ function statusRoutes(app: Hono, parts: HttpParts): void {
   }
 }
 
-function databaseRoutes(app: Hono, parts: HttpParts, bodies: BodyReader): void {
+function databaseRoutes(app: Hono, parts: HttpParts, bodies: BodyReader, guard: Guard): void {
   const { databases } = parts.node;
   const path = "/v1/databases";
-  app.get(path, async () => jsonAnswer(parts, { databases: await databases.list() }));
+  app.get(path, async (c) => {
+    const { grants } = guard.callerOf(c.req.raw);
+    const all = await databases.list();
+    return jsonAnswer(parts, { databases: all.filter(({ name }) => grants.allow("read", name)) });
+  });
   app.post(path, async (c) => {
     const { name, ...create } = parseCreate(await bodies.json(c.req.raw));
     checkDatabaseName(name);

@@ -25,12 +25,12 @@ export class BodyReader {
   }
 
   /** Throws `invalid` (type, encoding, syntax, time) or `too_large`. */
-  async json(request: Request): Promise<unknown> {
-    return this.parse(await this.read(request));
+  async json(request: Request, bytesMax?: number): Promise<unknown> {
+    return this.parse(await this.read(request, bytesMax));
   }
 
   /** The bytes of a body that says it is JSON. Rejects with `invalid` or `too_large`. */
-  read(request: Request): Promise<Uint8Array> {
+  read(request: Request, bytesMax?: number): Promise<Uint8Array> {
     const type = request.headers.get("content-type");
     // A browser sends any other type to us from a foreign page without asking first.
     if (type !== "application/json" && !/^application\/json\s*(;|$)/i.test(type ?? "")) {
@@ -41,7 +41,7 @@ export class BodyReader {
         ),
       );
     }
-    return this.#bytes(request);
+    return this.#bytes(request, bytesMax);
   }
 
   parse(bytes: Uint8Array): unknown {
@@ -75,16 +75,19 @@ export class BodyReader {
     cancel();
   }
 
-  #bytes(request: Request): Promise<Uint8Array> {
-    const { bodyBytesMax, bodyTimeoutMs } = this.#parts.limits;
+  #bytes(request: Request, bytesMax: number | undefined): Promise<Uint8Array> {
+    const { limits } = this.#parts;
+    const { bodyTimeoutMs } = limits;
+    const bodyBytesMax = bytesMax ?? limits.bodyBytesMax;
     const length = request.headers.get("content-length");
     if (length !== null && Number(length) > bodyBytesMax) {
       return Promise.reject(tooLarge(bodyBytesMax));
     }
     // Reading in pieces costs more than all the rest of a small request, so it is for chunked bodies
     // alone. HTTP/2 without a length is bounded by the server's own limit, which lies above ours and
-    // is answered 413 without JSON.
-    const chunked = length === null && request.headers.has("transfer-encoding");
+    // is answered 413 without JSON. A limit of its own is for those who may not send much at all.
+    const chunked = bytesMax !== undefined ||
+      (length === null && request.headers.has("transfer-encoding"));
     const reading = chunked ? readCounted(request, bodyBytesMax) : request.bytes();
     return new Promise((resolve, reject) => {
       const arriving: Arriving = {

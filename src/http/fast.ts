@@ -3,7 +3,9 @@
  */
 import { failureAnswer, fileAnswer, JSON_TYPE, NDJSON_TYPE, textAnswer } from "./answer.ts";
 import type { WriteRequest } from "../database/statement.ts";
+import type { Caller } from "./access.ts";
 import type { BodyReader } from "./body.ts";
+import type { Guard } from "./guard.ts";
 import type { QueryRequest } from "./node.ts";
 import type { HttpParts } from "./parts.ts";
 import {
@@ -21,9 +23,7 @@ export interface SqlRoute {
 }
 
 const PREFIX = "/v1/databases/";
-
-/** Who asks while nobody has to say so. */
-const ANONYMOUS = "anonymous";
+const NOT_PLAIN = /[?%]/;
 
 /** Null for anything but the plain spelling of the two paths; Hono takes the rest. */
 export function matchSql(url: string): SqlRoute | null {
@@ -33,32 +33,39 @@ export function matchSql(url: string): SqlRoute | null {
   const slash = url.indexOf("/", start + PREFIX.length);
   if (slash < 0) return null;
   const action = url.endsWith("/execute") ? "execute" : url.endsWith("/query") ? "query" : null;
-  if (action === null || slash !== url.length - action.length - 1) return null;
+  if (action === null || slash !== url.length - action.length - 1 || NOT_PLAIN.test(url)) {
+    return null;
+  }
   return { action, database: url.slice(start + PREFIX.length, slash) };
 }
 
 export class SqlHandler {
   readonly #parts: HttpParts;
   readonly #bodies: BodyReader;
+  readonly #guard: Guard;
 
-  constructor(parts: HttpParts, bodies: BodyReader) {
+  constructor(parts: HttpParts, bodies: BodyReader, guard: Guard) {
     this.#parts = parts;
     this.#bodies = bodies;
+    this.#guard = guard;
   }
 
   // One asynchronous function a request: each further one would cost what all of its parsing does.
   async answer(route: SqlRoute, request: Request): Promise<Response> {
     const arrivedMs = this.#parts.clock.monotonicMs();
     try {
-      if (route.action === "execute") writableDatabase(route.database);
-      else databaseName(route.database);
+      const caller = this.#guard.callerOf(request);
+      if (route.action === "execute") {
+        this.#guard.demand(caller, "write", databaseName(route.database));
+        writableDatabase(route.database);
+      } else this.#guard.demand(caller, "read", databaseName(route.database));
       const body = this.#bodies.parse(await this.#bodies.read(request));
       if (route.action === "query") {
         return await this.#query(route.database, request, body, arrivedMs);
       }
       const answer = await this.#parts.node.databases.execute(
         route.database,
-        this.#writeOf(request, body, arrivedMs),
+        this.#writeOf(request, body, caller, arrivedMs),
       );
       return textAnswer(this.#parts, answer.text, answer.epoch);
     } catch (error) {
@@ -66,12 +73,12 @@ export class SqlHandler {
     }
   }
 
-  #writeOf(request: Request, json: unknown, arrivedMs: number): WriteRequest {
+  #writeOf(request: Request, json: unknown, caller: Caller, arrivedMs: number): WriteRequest {
     const body = parseExecute(json);
     const key = idempotencyKey(request.headers.get("idempotency-key"), body.idempotencyKey);
     const write: Writable<WriteRequest> = {
       statements: body.statements,
-      subject: ANONYMOUS,
+      subject: caller.subject,
       deadlineMs: arrivedMs + (body.timeoutMs ?? this.#parts.limits.writeTimeoutMs),
     };
     if (key !== undefined) write.idempotencyKey = key;

@@ -1,5 +1,6 @@
 /** What the HTTP routes need of a node. `server/` provides it; route tests provide their own. */
 import type { Parameters, ReadRequest, WriteRequest } from "../database/statement.ts";
+import type { Access } from "./access.ts";
 
 export interface HeadgateNode {
   readonly id: string;
@@ -7,6 +8,7 @@ export interface HeadgateNode {
   readonly cluster: Cluster;
   /** Takes no new work but what an operator needs: another node does it. */
   readonly isDraining: boolean;
+  readonly access: Access;
   ready(): Readiness;
   /** Prometheus text. */
   metrics(): string;

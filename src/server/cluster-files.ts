@@ -25,6 +25,11 @@ export interface ClusterFile {
   readonly created_at: string;
 }
 
+interface SecretFile {
+  readonly format: number;
+  readonly secret: string;
+}
+
 export interface LeaderFile {
   readonly format: number;
   readonly node: string;
@@ -58,6 +63,17 @@ interface FilesParts {
   readonly random: Random;
 }
 
+/** Finds or makes the cluster. Throws `corrupt` where its secret is gone. */
+export async function findCluster(
+  parts: FilesParts,
+): Promise<{ readonly cluster: ClusterFile; readonly secret: string }> {
+  const cluster = await openCluster(parts);
+  const secret = await readClusterSecret(parts.store);
+  if (secret !== null) return { cluster, secret };
+  const { name } = parts.store;
+  throw new Failure("corrupt", `Cannot start on ${name}: ${CLUSTER_SECRET_KEY} is missing`);
+}
+
 /** Reads the cluster's identity, or creates it on an empty store. */
 export async function openCluster({ store, clock, random }: FilesParts): Promise<ClusterFile> {
   const created_at = new Date(clock.nowMs()).toISOString();
@@ -76,14 +92,29 @@ export async function openCluster({ store, clock, random }: FilesParts): Promise
   throw new Failure("unavailable", `Cannot find ${CLUSTER_KEY} right after creating it`);
 }
 
-/** The secret that signs tokens and node-to-node calls. Throws `corrupt` when there is none. */
-export async function readClusterSecret(store: Store): Promise<string> {
-  const file = await readJson<{ readonly format: number; readonly secret: string }>(
-    store,
-    CLUSTER_SECRET_KEY,
+/** Fewer would be guessed: 128 bits as hex digits. */
+const SECRET_CHARACTERS_MIN = 32;
+
+/**
+ * What signs tokens and calls between nodes; null where there is no cluster yet. Throws `corrupt`
+ * without what it read: that would be the secret.
+ */
+export async function readClusterSecret(store: Store): Promise<string | null> {
+  const stored = await store.get(CLUSTER_SECRET_KEY);
+  if (stored === null) return null;
+  let file: SecretFile | null = null;
+  try {
+    file = JSON.parse(new TextDecoder().decode(stored.bytes));
+  } catch {
+    // The parser's message repeats what it stopped at.
+  }
+  if (file !== null && file.format !== FORMAT) throw unknownFormat(CLUSTER_SECRET_KEY, file.format);
+  const secret: unknown = file?.secret;
+  if (typeof secret === "string" && secret.length >= SECRET_CHARACTERS_MIN) return secret;
+  throw new Failure(
+    "corrupt",
+    `Cannot use ${CLUSTER_SECRET_KEY}: it holds no secret of ${SECRET_CHARACTERS_MIN} characters`,
   );
-  if (file && /^[0-9a-f]{64}$/.test(file.secret)) return file.secret;
-  throw new Failure("corrupt", `Cannot read ${CLUSTER_SECRET_KEY}: it holds no secret`);
 }
 
 export function readLeaderFile(store: Store): Promise<LeaderFile | null> {
@@ -225,9 +256,13 @@ function parse<T extends { readonly format: number }>(key: string, bytes: Uint8A
     throw new Failure("corrupt", `Cannot read ${key}: it is not JSON`, { cause });
   }
   if (value.format === FORMAT) return value;
-  throw new Failure(
+  throw unknownFormat(key, value.format);
+}
+
+function unknownFormat(key: string, format: number): Failure {
+  return new Failure(
     "invalid",
-    `Cannot use ${key}: it has format ${value.format}, this version knows ${FORMAT}; ` +
+    `Cannot use ${key}: it has format ${format}, this version knows ${FORMAT}; ` +
       "a newer Headgate wrote it",
   );
 }

@@ -8,10 +8,11 @@ import type { BrokerState } from "../members/roster.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import { Replica } from "../replica/replica.ts";
 import { probeStore } from "../store/probe.ts";
+import { NodeAccess } from "./access.ts";
 import { AdminGate } from "./admin-gate.ts";
 import { BrokerStates } from "./broker-states.ts";
 import { Catalog } from "./catalog.ts";
-import { BrokerRecord, type ClusterFile, openCluster, readClusterSecret } from "./cluster-files.ts";
+import { BrokerRecord, type ClusterFile, findCluster } from "./cluster-files.ts";
 import { NodeCluster } from "./cluster.ts";
 import { NodeDatabases } from "./databases.ts";
 import { foundCluster } from "./founding.ts";
@@ -22,6 +23,7 @@ import type { Membership } from "./membership.ts";
 import { defaultMemoryDir, type MemoryFolder, openMemoryFolder } from "./memory-folder.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { assembleParts, type Assembly, openNodeStore } from "./parts.ts";
+import { Passwords } from "./passwords.ts";
 import { PeerTransport } from "./peer-transport.ts";
 import { pruneEveryMs, Retention } from "./retention.ts";
 import { readiness } from "./status.ts";
@@ -45,13 +47,6 @@ export async function createNode(
   address: string,
   parts: NodeParts,
 ): Promise<NodeHandle> {
-  if (config.auth.required) {
-    throw new Failure(
-      "invalid",
-      "Cannot start with auth.required: this version has no tokens yet; " +
-        "listen on a loopback address, or set auth.required: false where the network is trusted",
-    );
-  }
   const identity = takeIdentity(config.cluster_mode.node_id_path, parts.random);
   const memory = openMemoryFolder(config.memory_dir ?? defaultMemoryDir(), identity.id, parts.log);
   const metrics = new Metrics();
@@ -74,6 +69,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
   readonly id: string;
   readonly databases: NodeDatabases;
   readonly cluster: NodeCluster;
+  readonly access: NodeAccess;
   readonly #config: Config;
   readonly #parts: NodeParts;
   readonly #taken: Taken;
@@ -128,6 +124,15 @@ class RunningNode implements HeadgateNode, NodeHandle {
       forwarding: this.#membership.forwarding,
       gate: this.#gate,
     });
+    this.access = new NodeAccess({
+      required: config.auth.required,
+      clock,
+      random,
+      log,
+      passwords: new Passwords(clock),
+      clockOffsetMs: () => assembly.store.clockOffsetMs(),
+      leads: () => this.#membership.leadership.claim !== null,
+    });
     this.cluster = new NodeCluster({
       clock,
       catalog: this.#catalog,
@@ -163,20 +168,18 @@ class RunningNode implements HeadgateNode, NodeHandle {
   async start(): Promise<void> {
     const { log, clock, random } = this.#parts;
     const { assembly, peers } = this.#taken;
-    const [, cluster, system] = await Promise.all([
+    const [, { cluster, secret }, system] = await Promise.all([
       this.#probe(),
-      openCluster({ store: assembly.store, clock, random }),
+      findCluster({ store: assembly.store, clock, random }),
       Replica.open(assembly.parts, SYSTEM_DATABASE, this.#hooks()),
     ]);
     this.#clusterFile = cluster;
-    const [secret] = await Promise.all([
-      readClusterSecret(assembly.store),
-      this.#maintenance.record(),
-    ]);
+    await this.#maintenance.record();
     const replica = system ??
       await foundCluster(assembly.parts, this.#hooks(), this.#config.eligible);
     const database = new SystemDatabase(replica, clock, this.id);
     await this.#catalog.start(replica, database);
+    await this.access.start(secret, database);
     peers.open(secret, this.#membership, this.databases);
     await this.#membership.start(replica);
     this.#phase = "active";
@@ -202,6 +205,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
     const failure = new Failure("unavailable", "The node is stopping", { retryAfterMs: 1_000 });
     this.#maintenance.close();
     this.#membership.close();
+    this.access.close();
     await this.#catalog.close(failure);
     await peers.close();
     await assembly.close();

@@ -1,4 +1,8 @@
-/** The cluster's own database: which databases there are, and which of their snapshots are proved. */
+/**
+ * The cluster's own database: which databases there are, which of their snapshots are proved, and
+ * who may do what.
+ */
+import type { Database } from "bun:sqlite";
 import { Failure } from "../base/failure.ts";
 import type { Clock } from "../base/clock.ts";
 import { MACHINERY_TIMEOUT_MS } from "../base/limits.ts";
@@ -18,77 +22,89 @@ export interface VerifiedSnapshot {
   readonly verifiedAtMs: number;
 }
 
-const SCHEMA: readonly Statement[] = [
-  {
-    sql:
-      "CREATE TABLE IF NOT EXISTS databases (name TEXT PRIMARY KEY, page_size INTEGER NOT NULL, " +
-      "created_at TEXT NOT NULL) WITHOUT ROWID",
-  },
-  {
-    sql: "CREATE TABLE IF NOT EXISTS snapshots (database TEXT NOT NULL, epoch INTEGER NOT NULL, " +
-      "verified_at TEXT NOT NULL, PRIMARY KEY (database, epoch)) WITHOUT ROWID",
-  },
-  {
-    sql: "CREATE TABLE IF NOT EXISTS brokers (node TEXT PRIMARY KEY, state TEXT NOT NULL, " +
-      "at TEXT NOT NULL) WITHOUT ROWID",
-  },
-];
+/** Tables that an older version did not have are made by the first leader that knows them. */
+const SCHEMA: Readonly<Record<string, string>> = {
+  databases: "(name TEXT PRIMARY KEY, page_size INTEGER NOT NULL, created_at TEXT NOT NULL)",
+  snapshots: "(database TEXT NOT NULL, epoch INTEGER NOT NULL, verified_at TEXT NOT NULL, " +
+    "PRIMARY KEY (database, epoch))",
+  brokers: "(node TEXT PRIMARY KEY, state TEXT NOT NULL, at TEXT NOT NULL)",
+  users: "(name TEXT PRIMARY KEY, password_hash TEXT NOT NULL, scopes TEXT NOT NULL, " +
+    "created_at TEXT NOT NULL)",
+  revocations: "(jti TEXT PRIMARY KEY, until INTEGER NOT NULL)",
+  revoked_subjects: "(subject TEXT PRIMARY KEY, issued_until INTEGER NOT NULL, " +
+    "until INTEGER NOT NULL)",
+};
+
+/** What a change of `system` did. */
+export interface Changed {
+  readonly epoch: number;
+  /** Of each statement. */
+  readonly rowsAffected: readonly number[];
+}
 
 export class SystemDatabase {
-  readonly #replica: Replica;
+  readonly replica: Replica;
   readonly #clock: Clock;
   readonly #subject: string;
 
   constructor(replica: Replica, clock: Clock, subject: string) {
-    this.#replica = replica;
+    this.replica = replica;
     this.#clock = clock;
     this.#subject = subject;
   }
 
-  /** Makes the tables, if this is the cluster's first leader. Needs the ownership of `system`. */
+  /** Makes the tables that are missing. Needs the ownership of `system`. */
   async prepare(): Promise<void> {
-    const tables = await this.#replica.image.read((database) =>
-      database.query(
-        "SELECT count(*) FROM sqlite_schema WHERE name IN ('databases', 'snapshots', 'brokers')",
-      ).values()[0]?.[0]
-    );
-    if (Number(tables) < SCHEMA.length) await this.#execute(SCHEMA);
+    const there = await this.replica.image.read(tablesOf);
+    const missing = Object.entries(SCHEMA).filter(([table]) => !there.has(table));
+    if (missing.length === 0) return;
+    await this.change(missing.map(([table, columns]) => ({
+      sql: `CREATE TABLE IF NOT EXISTS ${table} ${columns} WITHOUT ROWID`,
+    })));
   }
 
   /** As of this node's head; empty before the first leader has made the tables. */
   async list(): Promise<DatabaseRow[]> {
-    return await this.#replica.image.read((database) => {
-      const exists = database.query("SELECT 1 FROM sqlite_schema WHERE name = 'databases'")
-        .values();
-      if (exists.length === 0) return [];
-      return database.query("SELECT name, page_size, created_at FROM databases ORDER BY name")
-        .values()
-        .map(([name, pageSize, createdAt]) => ({
-          name: String(name),
-          pageSize: Number(pageSize),
-          createdAt: String(createdAt),
-        }));
-    });
+    const rows = await this.rows(
+      "databases",
+      "SELECT name, page_size, created_at FROM databases ORDER BY name",
+    );
+    return rows.map(([name, pageSize, createdAt]) => ({
+      name: String(name),
+      pageSize: Number(pageSize),
+      createdAt: String(createdAt),
+    }));
+  }
+
+  /** Rows of a query as of this node's head; none where no leader has made the table yet. */
+  async rows(
+    table: string,
+    sql: string,
+    params: readonly (string | number)[] = [],
+  ): Promise<unknown[][]> {
+    return await this.replica.image.read((database) =>
+      tablesOf(database).has(table) ? database.query(sql).values(...params) : []
+    );
   }
 
   async add(row: DatabaseRow): Promise<void> {
-    await this.#execute([{
+    await this.change([{
       sql: "INSERT OR IGNORE INTO databases (name, page_size, created_at) VALUES (?, ?, ?)",
       params: [row.name, row.pageSize, row.createdAt],
     }]);
   }
 
   async remove(name: string): Promise<void> {
-    await this.#execute([
+    await this.change([
       { sql: "DELETE FROM snapshots WHERE database = ?", params: [name] },
       { sql: "DELETE FROM databases WHERE name = ?", params: [name] },
     ]);
   }
 
   async addSnapshot(database: string, epoch: number): Promise<void> {
-    const storeMs = this.#clock.nowMs() + this.#replica.chain.store.clockOffsetMs();
+    const storeMs = this.#clock.nowMs() + this.replica.chain.store.clockOffsetMs();
     const at = new Date(storeMs).toISOString();
-    await this.#execute([
+    await this.change([
       {
         sql: "INSERT OR REPLACE INTO snapshots (database, epoch, verified_at) VALUES (?, ?, ?)",
         params: [database, epoch, at],
@@ -106,7 +122,7 @@ export class SystemDatabase {
 
   /** The states that operators want nodes in. */
   async brokers(): Promise<{ readonly node: string; readonly state: BrokerState }[]> {
-    return await this.#replica.image.read((system) =>
+    return await this.replica.image.read((system) =>
       system.query("SELECT node, state FROM brokers").values().map(([node, state]) => ({
         node: String(node),
         state: String(state) as BrokerState,
@@ -115,15 +131,16 @@ export class SystemDatabase {
   }
 
   async setBroker(node: string, state: BrokerState): Promise<number> {
-    return await this.#execute([{
+    const { epoch } = await this.change([{
       sql: "INSERT OR REPLACE INTO brokers (node, state, at) VALUES (?, ?, ?)",
       params: [node, state, new Date(this.#clock.nowMs()).toISOString()],
     }]);
+    return epoch;
   }
 
   /** Snapshots of a database that were verified and are not pruned, in ascending order. */
   async verifiedSnapshots(database: string): Promise<VerifiedSnapshot[]> {
-    return await this.#replica.image.read((system) =>
+    return await this.replica.image.read((system) =>
       system.query(
         "SELECT epoch, verified_at FROM snapshots WHERE database = ? ORDER BY epoch",
       ).values(database).map(([epoch, at]) => ({
@@ -135,20 +152,26 @@ export class SystemDatabase {
 
   /** After everything before the snapshot at `epoch` was pruned. */
   async forgetSnapshotsBefore(database: string, epoch: number): Promise<void> {
-    await this.#execute([{
+    await this.change([{
       sql: "DELETE FROM snapshots WHERE database = ? AND epoch < ?",
       params: [database, epoch],
     }]);
   }
 
-  /** Resolves when the image of this node holds what was written. */
-  async #execute(statements: readonly Statement[]): Promise<number> {
+  /** One transaction. Resolves when the image of this node holds what was written. */
+  async change(statements: readonly Statement[]): Promise<Changed> {
     const deadlineMs = this.#clock.monotonicMs() + MACHINERY_TIMEOUT_MS;
     const request = { statements, subject: this.#subject, deadlineMs, trusted: true };
-    const { epoch } = await this.#replica.execute(request);
-    await this.#replica.image.reached(epoch, deadlineMs);
-    return epoch;
+    const { text, epoch } = await this.replica.execute(request);
+    await this.replica.image.reached(epoch, deadlineMs);
+    const { results } = JSON.parse(text) as { results: { rows_affected: number }[] };
+    return { epoch, rowsAffected: results.map(({ rows_affected }) => rows_affected) };
   }
+}
+
+function tablesOf(database: Database): ReadonlySet<string> {
+  const rows = database.query("SELECT name FROM sqlite_schema WHERE type = 'table'").values();
+  return new Set(rows.map(([name]) => String(name)));
 }
 
 export function notLeading(leader: string | undefined): Failure {

@@ -19,10 +19,12 @@ const ANSWER_MS = 20_000;
 
 export class Client {
   readonly url: string;
+  readonly #token: string | undefined;
   #session: ClientHttp2Session | null = null;
 
-  constructor(url: string) {
+  constructor(url: string, token?: string) {
     this.url = url;
+    this.#token = token;
   }
 
   execute(database: string, sql: string, params: unknown[] = [], more = {}): Promise<Answer> {
@@ -66,6 +68,7 @@ export class Client {
       ":method": method,
       ":path": path,
       ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
     });
     const timer = setTimeout(() => {
       fail(`no answer within ${timeoutMs} ms`);

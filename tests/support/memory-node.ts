@@ -19,6 +19,7 @@ import type {
   Readiness,
   TextAnswer,
 } from "../../src/http/node.ts";
+import { MemoryAccess } from "./memory-access.ts";
 
 export interface Seen {
   readonly call: string;
@@ -29,6 +30,7 @@ export interface Seen {
 export class MemoryNode implements HeadgateNode, Databases {
   readonly id = "node-1";
   readonly databases: Databases = this;
+  readonly access = new MemoryAccess();
   readonly seen: Seen[] = [];
   readonly #names = new Map<string, DatabaseInfo>();
   readonly #directory = mkdtempSync(join(tmpdir(), "headgate-routes-"));

@@ -94,8 +94,8 @@ export class NodeProcess {
     return this.#log;
   }
 
-  client(): Client {
-    return new Client(this.url);
+  client(token?: string): Client {
+    return new Client(this.url, token);
   }
 
   /** Starts the process and resolves when it serves; rejects with its log when it ended instead. */

@@ -1,13 +1,15 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { systemClock } from "../../../src/base/clock.ts";
-import { Failure } from "../../../src/base/failure.ts";
+import { describe as describeError, Failure } from "../../../src/base/failure.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { brokerKey, CLUSTER_KEY, CLUSTER_SECRET_KEY, LEADER_KEY } from "../../../src/epoch/key.ts";
 import {
   BrokerRecord,
+  findCluster,
   LeaderHeartbeat,
   listBrokers,
   openCluster,
+  readClusterSecret,
   readLeaderFile,
 } from "../../../src/server/cluster-files.ts";
 import { answerLost, fails, ScriptedStore } from "../replica/scripted-store.ts";
@@ -60,6 +62,45 @@ describe("the cluster's identity", () => {
     await store.memory.remove([CLUSTER_KEY]);
     await store.memory.create(CLUSTER_KEY, bytes('{"format":1,'));
     await expect(openCluster(parts())).rejects.toMatchObject({ kind: "corrupt" });
+  });
+});
+
+describe("the cluster's secret", () => {
+  const put = async (text: string) => {
+    await store.memory.remove([CLUSTER_SECRET_KEY]);
+    await store.memory.create(CLUSTER_SECRET_KEY, new TextEncoder().encode(text));
+  };
+
+  test("is the one that was made first, for everybody", async () => {
+    expect(await readClusterSecret(store)).toBeNull();
+    const made = await findCluster(parts(1));
+    expect(made.secret).toMatch(/^[0-9a-f]{64}$/);
+    expect(await findCluster(parts(2))).toEqual(made);
+    expect(await readClusterSecret(store)).toBe(made.secret);
+  });
+
+  test("that is damaged, too short or of a newer version is refused without being shown", async () => {
+    const secret = "0123456789abcdef".repeat(4);
+    const cases: [string, string][] = [
+      [secret, "corrupt"],
+      [`{"format":1,"secret":${secret}}`, "corrupt"],
+      [`{"format":1,"secret":"${secret.slice(0, 31)}"}`, "corrupt"],
+      ['{"format":1}', "corrupt"],
+      ["null", "corrupt"],
+      [`{"format":2,"secret":"${secret}"}`, "invalid"],
+    ];
+    for (const [text, kind] of cases) {
+      await put(text);
+      const error = await readClusterSecret(store).then(() => null, (thrown) => thrown);
+      expect([text, error?.kind]).toEqual([text, kind]);
+      expect(describeError(error)).not.toContain(secret.slice(0, 8));
+    }
+  });
+
+  test("that is gone stops the start: another one would make every token worthless", async () => {
+    await findCluster(parts());
+    await store.memory.remove([CLUSTER_SECRET_KEY]);
+    await expect(findCluster(parts())).rejects.toMatchObject({ kind: "corrupt" });
   });
 });
 
