@@ -130,6 +130,8 @@ export const ASK_MS = 200;
 export const BODY_TIMEOUT_MS = 60_000;
 /** An answer in a file up to this size is read into memory before it is sent. */
 export const SPOOL_BYTES_READ_MAX = 1 * MIB;
+/** Clients that watch the cluster's status at one node. */
+export const EVENTS_CLIENTS_MAX = 256;
 /** How long a server that stops lets running requests finish. */
 export const STOP_TIMEOUT_MS = 30_000;
 
@@ -200,3 +202,29 @@ export const PASSWORDS_WAITING_MAX = 32;
 /** After a wrong password its name waits for this long; names that are remembered for it. */
 export const PASSWORD_PAUSE_MS = 1_000;
 export const PASSWORD_NAMES_MAX = 10_000;
+
+/** One frame between nodes; holds the largest body of a request that is forwarded. */
+export const PEER_FRAME_BYTES_MAX = BODY_BYTES_MAX + 4 * MIB;
+/** The JSON part of a frame. */
+export const PEER_HEAD_BYTES_MAX = 4 * MIB;
+/** The first frame of a peer, which has not proven yet who it is. */
+export const PEER_HELLO_BYTES_MAX = 64 * KIB;
+/** Bytes that are signed and handed to the network at once. */
+export const PEER_PIECE_BYTES = 256 * KIB;
+/** Bytes from or to a peer that are handled without giving others a turn. */
+export const PEER_TURN_BYTES = 1 * MIB;
+/** Bytes that wait to be sent to one peer before it is cut off. */
+export const PEER_UNSENT_BYTES_MAX = 256 * MIB;
+/** Bytes that a trusted peer may send before the first of them is read, and one that is not. */
+export const PEER_WINDOW_BYTES = 16 * MIB;
+export const PEER_STRANGER_WINDOW_BYTES = 64 * KIB - 1;
+/** A connection to a node that is not made by then was never made. */
+export const PEER_CONNECT_MS = 1_000;
+/** What comes before a channel is open, the peer's hello last, has this long each. */
+export const PEER_HELLO_MS = 2_000;
+/** How long a node may take to decide whether it takes a peer. */
+export const PEER_CHECK_MS = 5_000;
+/** What a closed channel still has to send has this long. */
+export const PEER_CLOSE_MS = 1_000;
+/** Connections whose peers have not proven yet who they are. */
+export const PEER_STRANGERS_MAX = 256;

@@ -10,7 +10,8 @@ import { configText } from "../config/print.ts";
 import { failureText } from "../http/answer.ts";
 import { createApp, type HttpApp } from "../http/app.ts";
 import type { HeadgateNode } from "../http/node.ts";
-import { listen, type Listener } from "../server/listen.ts";
+import { ClientPort } from "../server/client-port.ts";
+import type { Listener } from "../server/listen.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { configOf } from "./settings.ts";
@@ -44,13 +45,14 @@ export async function serve(
   const end = endOfServing(log);
   let app: HttpApp | null = null;
   // The port comes first, since the node publishes the address that others reach it by.
-  const listener = listen({
+  const port = new ClientPort({
     host: hostOf(config.listen),
     port: portOf(config.listen),
     bodyBytesMax: config.limits.body_bytes_max,
     clock,
     fetch: (request) => app?.fetch(request) ?? notYet(),
   });
+  const { listener } = port;
   try {
     const { createNode } = await import("../server/node.ts");
     const handle = await createNode(config, addressOf(config, listener.port), {
@@ -60,6 +62,10 @@ export async function serve(
       environment,
       version: VERSION,
       childCommand: around.command,
+      running: () => port.running,
+      onState: (state) => {
+        if (state !== "active") port.renew();
+      },
       exit: end.exit,
     });
     app = appOf(config, handle.node, around, log);
@@ -76,12 +82,14 @@ export async function serve(
       await Promise.race([onServing({ node: handle.node, listener }, log), end.reached]);
       return await end.reached;
     } finally {
-      await listener.stop(STOP_TIMEOUT_MS);
+      // Clients' requests go on until the lead is handed over, and then are told to go elsewhere.
+      await handle.leave();
+      await port.stop(STOP_TIMEOUT_MS);
       await handle.stop();
       log.info("stopped");
     }
   } finally {
-    await listener.stop(0);
+    await port.stop(0);
   }
 }
 

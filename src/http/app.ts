@@ -6,6 +6,8 @@ import { checkDatabaseName } from "../epoch/name.ts";
 import { accessRoutes } from "./access-routes.ts";
 import { failureAnswer, fileAnswer, jsonAnswer, pathOf, wrongMethod } from "./answer.ts";
 import { BodyReader } from "./body.ts";
+import { clusterRoutes } from "./cluster-routes.ts";
+import { refuseWhileDraining } from "./draining.ts";
 import { matchSql, SqlHandler } from "./fast.ts";
 import { Guard, refuseSecretsInUrl } from "./guard.ts";
 import { needOf } from "./need.ts";
@@ -36,8 +38,9 @@ export function createApp(node: HeadgateNode, options: HttpOptions): HttpApp {
   const guard = new Guard(node.access);
   const sql = new SqlHandler(parts, bodies, guard);
   const app = new Hono();
-  guardRoutes(app, guard);
+  guardRoutes(app, guard, node);
   statusRoutes(app, parts);
+  clusterRoutes(app, parts, bodies);
   databaseRoutes(app, parts, bodies, guard);
   accessRoutes(app, parts, bodies, guard);
   for (const action of ["execute", "query"] as const) {
@@ -53,7 +56,9 @@ export function createApp(node: HeadgateNode, options: HttpOptions): HttpApp {
   return {
     fetch: async (request) => {
       const route = request.method === "POST" ? matchSql(request.url) : null;
-      const answer = await (route === null ? app.fetch(request) : sql.answer(route, request));
+      // The hot path goes around Hono, but not while the node drains.
+      const isFast = route !== null && !node.isDraining;
+      const answer = await (isFast ? sql.answer(route, request) : app.fetch(request));
       if (!answer.ok) await bodies.discard(request);
       return answer;
     },
@@ -61,8 +66,9 @@ export function createApp(node: HeadgateNode, options: HttpOptions): HttpApp {
 }
 
 /** Before every route that comes after it; `SqlHandler` asks for itself. */
-function guardRoutes(app: Hono, guard: Guard): void {
+function guardRoutes(app: Hono, guard: Guard, node: HeadgateNode): void {
   app.use(async (c, next) => {
+    if (node.isDraining) refuseWhileDraining(c.req.url);
     refuseSecretsInUrl(c.req.url);
     // Where nothing but this matches there is nothing to protect: a valid token hears "missing".
     const isRoute = matchedRoutes(c).length > 1;
@@ -83,8 +89,7 @@ function statusRoutes(app: Hono, parts: HttpParts): void {
     const headers = { "headgate-epoch": `${node.systemEpoch()}`, "headgate-node": node.id };
     return new Response(node.metrics(), { headers: { "content-type": type, ...headers } });
   });
-  app.get("/v1/cluster", async () => jsonAnswer(parts, await node.status()));
-  for (const path of ["/health/live", "/health/ready", "/metrics", "/v1/cluster"]) {
+  for (const path of ["/health/live", "/health/ready", "/metrics"]) {
     app.all(path, (c) => wrongMethod(parts, c.req.raw, "GET, HEAD"));
   }
 }

@@ -29,6 +29,12 @@ export class BodyReader {
     return this.parse(await this.read(request, bytesMax));
   }
 
+  /** The same for a route that takes a request without a body too: undefined then. */
+  async optionalJson(request: Request): Promise<unknown> {
+    const isEmpty = request.body === null || request.headers.get("content-length") === "0";
+    return isEmpty ? undefined : await this.json(request);
+  }
+
   /** The bytes of a body that says it is JSON. Rejects with `invalid` or `too_large`. */
   read(request: Request, bytesMax?: number): Promise<Uint8Array> {
     const type = request.headers.get("content-type");

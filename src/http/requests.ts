@@ -9,8 +9,8 @@ import { shown } from "../base/shown.ts";
 import { checkStatement } from "../database/rules.ts";
 import { parseParameters, parseSql, parseStatements } from "../database/statement-parse.ts";
 import type { Parameters, Statement } from "../database/statement.ts";
-import { isDatabaseName } from "../epoch/name.ts";
-import type { Moment } from "./node.ts";
+import { isDatabaseName, isNodeName } from "../epoch/name.ts";
+import type { BrokerState, Moment } from "./node.ts";
 
 /** Filled in field by field: spreading objects costs more here than all the checks. */
 export type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
@@ -84,6 +84,25 @@ export function parseCreate(body: unknown): { name: string; pageSize?: number } 
 }
 
 const PAGE_SIZES = new Set([512, 1024, 2048, 4096, 8192, 16384, 32768, 65536]);
+
+/** `{"state"}`. */
+export function parseBroker(body: unknown): { state: BrokerState } {
+  const { state } = fieldsOf(body, ["state"]);
+  const known = BROKER_STATES.find((one) => one === state);
+  if (known === undefined) throw wrong("state", state, BROKER_STATES.join(", "));
+  return { state: known };
+}
+
+const BROKER_STATES: readonly BrokerState[] = ["active", "draining", "retiring", "shutdown"];
+
+/** `{"preferred"?}`, or nothing at all. */
+export function parseStepDown(body: unknown): { preferred?: string } {
+  if (body === undefined) return {};
+  const { preferred } = fieldsOf(body, ["preferred"]);
+  if (preferred === undefined) return {};
+  if (typeof preferred === "string" && isNodeName(preferred)) return { preferred };
+  throw wrong("preferred", preferred, "the id of a node");
+}
 
 /** `{"epoch"}` or `{"time"}`. */
 export function parseRollback(body: unknown): Moment {

@@ -258,6 +258,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
 
   #onState(state: BrokerState): void {
     this.#parts.onState(state);
+    this.cluster.changed();
     this.#membership.links.reportNow();
     void this.#maintenance.record().catch((error) =>
       this.#parts.log.warn("could not write the broker file", { cause: describe(error) })

@@ -8,10 +8,13 @@ import { join } from "node:path";
 import { Failure } from "../../src/base/failure.ts";
 import type { WriteRequest } from "../../src/database/statement.ts";
 import type {
+  BrokerState,
+  Cluster,
   ClusterStatus,
   DatabaseInfo,
   Databases,
   ExportedFile,
+  HandOver,
   HeadgateNode,
   Moment,
   QueryAnswer,
@@ -27,10 +30,13 @@ export interface Seen {
   readonly argument: unknown;
 }
 
-export class MemoryNode implements HeadgateNode, Databases {
+export class MemoryNode implements HeadgateNode, Databases, Cluster {
   readonly id = "node-1";
   readonly databases: Databases = this;
+  readonly cluster: Cluster = this;
   readonly access = new MemoryAccess();
+  readonly watchers = new Set<() => void>();
+  isDraining = false;
   readonly seen: Seen[] = [];
   readonly #names = new Map<string, DatabaseInfo>();
   readonly #directory = mkdtempSync(join(tmpdir(), "headgate-routes-"));
@@ -57,9 +63,9 @@ export class MemoryNode implements HeadgateNode, Databases {
     return { ready: this.isReady, role: "leader", head: 5, store: "ok", state: "active", reasons };
   }
 
-  status(): Promise<ClusterStatus> {
+  status(): ClusterStatus {
     this.#note("status", "", null);
-    return Promise.resolve({
+    return {
       cluster: "c",
       leader: { id: this.id, address: "http://127.0.0.1:8080" },
       term: 1,
@@ -67,7 +73,22 @@ export class MemoryNode implements HeadgateNode, Databases {
       nodes: [],
       breaker: { state: "closed" },
       price_month_usd: 0.1,
-    });
+    };
+  }
+
+  watch(onChange: () => void): () => void {
+    this.watchers.add(onChange);
+    return () => void this.watchers.delete(onChange);
+  }
+
+  setBroker(node: string, state: BrokerState): Promise<{ readonly epoch: number }> {
+    this.#note("setBroker", node, state);
+    return Promise.resolve({ epoch: 6 });
+  }
+
+  stepDown(preferred?: string): Promise<HandOver> {
+    this.#note("stepDown", "", preferred);
+    return Promise.resolve({ from: this.id, to: preferred ?? "node-2", ms: 12 });
   }
 
   list(): Promise<readonly DatabaseInfo[]> {

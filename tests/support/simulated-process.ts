@@ -21,7 +21,7 @@ import { Catalog } from "../../src/server/catalog.ts";
 import { NodeDatabases } from "../../src/server/databases.ts";
 import { foundCluster } from "../../src/server/founding.ts";
 import { Retention } from "../../src/server/retention.ts";
-import { SystemDatabase } from "../../src/server/system-database.ts";
+import { notLeading, SystemDatabase } from "../../src/server/system-database.ts";
 import { retrying } from "../../src/store/retry.ts";
 import { LocalChildren } from "./local-children.ts";
 import { LocalReaders } from "./local-readers.ts";
@@ -88,7 +88,18 @@ export class SimulatedProcess {
     const parts = this.parts = this.#assemble(readers);
     const hooks = this.#hooks();
     this.catalog = new Catalog({ parts, hooks, clock, log: parts.log });
-    this.databases = new NodeDatabases({ catalog: this.catalog, readers, parts, clock });
+    this.databases = new NodeDatabases({
+      catalog: this.catalog,
+      readers,
+      parts,
+      clock,
+      // Clients of this world go where they are sent themselves.
+      forwarding: {
+        execute: () => Promise.reject(this.#elsewhere()),
+        prove: () => Promise.reject(this.#elsewhere()),
+      },
+      gate: { run: (change) => change() },
+    });
     this.retention = new Retention({
       clock,
       log: parts.log,
@@ -166,6 +177,10 @@ export class SimulatedProcess {
     await this.catalog.system.database.prepare();
     await this.catalog.refresh();
     if (isSuccessor) void this.catalog.finishDrops();
+  }
+
+  #elsewhere(): Failure {
+    return notLeading(this.catalog.peek(SYSTEM_DATABASE)?.ownership?.claim.address);
   }
 
   #hooks(): ReplicaHooks {

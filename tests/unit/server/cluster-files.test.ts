@@ -194,7 +194,7 @@ describe("a node's own file", () => {
     await record.write(facts("new", "draining"));
     expect(store.sent.length - before).toBe(1);
     expect(await file()).toMatchObject({ format: 1, nonce: "new", state: "draining" });
-    expect(await listBrokers(store)).toEqual(["n1"]);
+    expect((await listBrokers(store)).map(({ node }) => node)).toEqual(["n1"]);
   });
 
   test("that holds a newer process's nonce ends the older one", async () => {
