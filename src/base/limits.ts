@@ -117,8 +117,6 @@ export const PING_MS = 1_000;
 export const DRAIN_MS = 30_000;
 /** Between two attempts at forwarding what a node that led a moment ago turned down. */
 export const FORWARD_RETRY_MS = 20;
-/** How long making a link may take, from the first packet to the leader's word. */
-export const LINK_DIAL_MS = 2_000;
 /** How long a leader that steps down waits for its successor. */
 export const STEP_DOWN_MS = 10_000;
 /** How long a node that is asked whether it hears the leader waits for an echo. */

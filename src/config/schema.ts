@@ -48,7 +48,7 @@ const clusterMode = z.strictObject({
   node_id_path: text().default("./node_id"),
   /** Host under which clients and nodes reach this one; the host of `listen` when absent. */
   advertised_host: text().optional(),
-  internal_api_port: whole(1, 65_535).default(8443),
+  internal_api_port: whole(0, 65_535).default(8443),
   leader_heartbeat_interval_secs: seconds().default(30),
   leader_stale_threshold_secs: seconds().default(120),
   broker_heartbeat_interval_secs: seconds().default(600),

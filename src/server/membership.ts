@@ -16,11 +16,11 @@ import type { Catalog } from "./catalog.ts";
 import type { LeaderHeartbeat } from "./cluster-files.ts";
 import { Forwarding, type PeerAnswer } from "./forwarding.ts";
 import { Leadership, type LeadershipOptions } from "./leadership.ts";
-import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
+import { type LinkTransport, NodeLinks, type NodeLinksOptions } from "./node-links.ts";
 import { probeAddress } from "./probe-address.ts";
 import { Proofs } from "./proofs.ts";
 
-export interface Transport extends Pick<NodeLinksOptions, "dial" | "askOne" | "tellOne" | "probe"> {
+export interface Transport extends LinkTransport {
   call(
     where: Whereabouts,
     method: string,
@@ -161,7 +161,7 @@ export class Membership {
       node: facts.node,
       book: this.book,
       proofs: this.proofs,
-      ...transport,
+      transport,
       system: () => this.#system(),
       self: () => this.self(),
       storeFailingMs,

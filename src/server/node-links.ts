@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { describe, Failure, isFailure } from "../base/failure.ts";
-import { ASK_MS, LINK_DIAL_MS } from "../base/limits.ts";
+import { ASK_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { Contender } from "../election/rank.ts";
 import { Hub } from "../members/hub.ts";
@@ -27,20 +27,25 @@ export interface Dialled {
   readonly hello: LeaderHello;
 }
 
-export interface NodeLinksOptions {
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly node: string;
-  readonly book: AddressBook;
-  readonly proofs: Proofs;
+/** The network, as links need it. */
+export interface LinkTransport {
   /** Opens a link; a `Failure` is the other side's own word, `DialOutcome` that there was none. */
-  dial(where: Whereabouts, hello: LinkHello, timeoutMs: number): Promise<Dialled | DialOutcome>;
+  dial(where: Whereabouts, hello: LinkHello): Promise<Dialled | DialOutcome>;
   /** Asks a node whether it hears the owner of the claim. */
   askOne(where: Whereabouts, claim: number, timeoutMs: number): Promise<boolean>;
   /** Tells a node that this one leads. */
   tellOne(where: Whereabouts, claim: number): Promise<void>;
   /** Who answers at an address of clients; by HTTP when absent. */
   readonly probe?: (address: string) => Promise<Presence>;
+}
+
+export interface NodeLinksOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly node: string;
+  readonly book: AddressBook;
+  readonly proofs: Proofs;
+  readonly transport: LinkTransport;
   system(): Replica;
   self(): Member;
   storeFailingMs(): number;
@@ -85,11 +90,11 @@ export class NodeLinks implements Links {
   }
 
   async call(claim: Claim): Promise<"linked" | "refused" | "unanswered"> {
-    const { book, self, dial, log } = this.#options;
+    const { book, self, transport, log } = this.#options;
     const where = await book.find(claim.node);
     if (!where || where.peerAddress === "") return await this.#probe(claim);
     try {
-      const dialled = await dial(where, introductionOf(self()), LINK_DIAL_MS);
+      const dialled = await transport.dial(where, introductionOf(self()));
       if (typeof dialled === "string") return dialled;
       return await this.#use(claim, dialled);
     } catch (error) {
@@ -101,12 +106,12 @@ export class NodeLinks implements Links {
   }
 
   async ask(claim: Claim): Promise<boolean> {
-    const { book, askOne, clock, node } = this.#options;
+    const { book, transport, clock, node } = this.#options;
     const others = book.others().filter((one) => one.node !== claim.node && one.node !== node);
     const answer = Promise.withResolvers<boolean>();
     const cancel = clock.after(ASK_MS, () => answer.resolve(false));
     const asked = others.map(async (one) => {
-      if (await askOne(one, claim.epoch, ASK_MS).catch(() => false)) answer.resolve(true);
+      if (await transport.askOne(one, claim.epoch, ASK_MS).catch(() => false)) answer.resolve(true);
     });
     void Promise.all(asked).then(() => answer.resolve(false));
     const isSeen = await answer.promise;
@@ -135,7 +140,7 @@ export class NodeLinks implements Links {
   }
 
   async isSelfAt(address: string): Promise<boolean> {
-    const presence = await (this.#options.probe ?? probeAddress)(address);
+    const presence = await (this.#options.transport.probe ?? probeAddress)(address);
     return presence.kind === "answered" && presence.node === this.#options.node;
   }
 
@@ -152,7 +157,7 @@ export class NodeLinks implements Links {
 
   /** This node leads: it takes links, and calls everybody that it knows. */
   lead(claim: number, term: number): void {
-    const { clock, log, self, storeFailingMs, desired, book, tellOne } = this.#options;
+    const { clock, log, self, storeFailingMs, desired, book, transport } = this.#options;
     const { onLinks, onRoster } = this.#options.events;
     this.drop("this node leads");
     const others = book.others();
@@ -170,7 +175,7 @@ export class NodeLinks implements Links {
       },
     });
     for (const one of others) {
-      tellOne(one, claim).catch((error) =>
+      transport.tellOne(one, claim).catch((error) =>
         log.info("could not tell a node who leads", { node: one.node, cause: describe(error) })
       );
     }
@@ -219,7 +224,7 @@ export class NodeLinks implements Links {
 
   /** Where no links are taken, the address of clients tells whether a process is there. */
   async #probe(claim: Claim): Promise<"refused" | "unanswered"> {
-    const presence = await (this.#options.probe ?? probeAddress)(claim.address);
+    const presence = await (this.#options.transport.probe ?? probeAddress)(claim.address);
     if (presence.kind === "silent") return "unanswered";
     return presence.kind === "answered" && presence.node === claim.node ? "unanswered" : "refused";
   }
