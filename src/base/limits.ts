@@ -147,3 +147,29 @@ export const READER_IMAGES_MAX = 32;
 export const REOPEN_WORKSPACE_MS = 60_000;
 /** A process that may open fewer files is warned by `doctor`. */
 export const OPEN_FILES_MIN = 4_096;
+
+/** One frame between nodes; holds the largest body of a request that is forwarded. */
+export const PEER_FRAME_BYTES_MAX = BODY_BYTES_MAX + 4 * MIB;
+/** The JSON part of a frame. */
+export const PEER_HEAD_BYTES_MAX = 4 * MIB;
+/** The first frame of a peer, which has not proven yet who it is. */
+export const PEER_HELLO_BYTES_MAX = 64 * KIB;
+/** Bytes that are signed and handed to the network at once. */
+export const PEER_PIECE_BYTES = 256 * KIB;
+/** Bytes from or to a peer that are handled without giving others a turn. */
+export const PEER_TURN_BYTES = 1 * MIB;
+/** Bytes that wait to be sent to one peer before it is cut off. */
+export const PEER_UNSENT_BYTES_MAX = 256 * MIB;
+/** Bytes that a trusted peer may send before the first of them is read, and one that is not. */
+export const PEER_WINDOW_BYTES = 16 * MIB;
+export const PEER_STRANGER_WINDOW_BYTES = 64 * KIB - 1;
+/** A connection to a node that is not made by then was never made. */
+export const PEER_CONNECT_MS = 1_000;
+/** What comes before a channel is open, the peer's hello last, has this long each. */
+export const PEER_HELLO_MS = 2_000;
+/** How long a node may take to decide whether it takes a peer. */
+export const PEER_CHECK_MS = 5_000;
+/** What a closed channel still has to send has this long. */
+export const PEER_CLOSE_MS = 1_000;
+/** Connections whose peers have not proven yet who they are. */
+export const PEER_STRANGERS_MAX = 256;
