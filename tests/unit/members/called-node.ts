@@ -1,0 +1,31 @@
+/** A node in a process of its own, to be killed and stopped: it prints its port and echoes frames. */
+import { systemClock as clock } from "../../../src/base/clock.ts";
+import { silentLog as log } from "../../../src/base/log.ts";
+import { systemRandom as random } from "../../../src/base/random.ts";
+import { accept } from "../../../src/members/accept.ts";
+import { listenForPeers } from "../../../src/members/http2-listen.ts";
+
+const listener = await listenForPeers({
+  host: "127.0.0.1",
+  port: 0,
+  clock,
+  accept: (path, headers) =>
+    accept(path, headers, {
+      clock,
+      random,
+      log,
+      secret: process.argv[2] ?? "",
+      self: { node: "node-called", process: "process-1" },
+      doors: {
+        link: {
+          welcome: () => Promise.resolve(null),
+          onChannel: (channel) =>
+            channel.start({
+              onFrame: ({ type, head, tail }) => void channel.send(type, head, tail),
+              onClose: () => {},
+            }),
+        },
+      },
+    }),
+});
+console.log(listener.port);
