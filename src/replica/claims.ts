@@ -18,6 +18,14 @@ export interface Ownership {
   readonly term: number;
 }
 
+/** What a claim is for. */
+export interface ClaimWish {
+  /** Only a create claims over a tombstone. */
+  readonly isCreate?: boolean;
+  /** The claim that was judged: nothing is claimed when a newer one is found. */
+  readonly over?: number;
+}
+
 /** The newest claim in the image, or null in a chain without any (there is no such chain). */
 export function readOwnership(image: Image): Promise<Ownership | null> {
   return image.read((database) => {

@@ -9,7 +9,7 @@ import { Turns } from "../base/turns.ts";
 import type { Image } from "../database/image.ts";
 import type { WriteRequest } from "../database/statement.ts";
 import type { Chain } from "./chain.ts";
-import { claimsWhenWritten, mayClaim, type Ownership } from "./claims.ts";
+import { claimsWhenWritten, type ClaimWish, mayClaim, type Ownership } from "./claims.ts";
 import { Durable } from "./durable.ts";
 import { dropped, fenced, rebuilt } from "./failures.ts";
 import { Follower } from "./follower.ts";
@@ -22,13 +22,6 @@ import type { NewContent } from "./rewrite.ts";
 import { Snapshots } from "./snapshots.ts";
 import { Tenure } from "./tenure.ts";
 import type { WriteAnswer } from "./write-queue.ts";
-
-export interface ClaimWish {
-  /** Only a create claims over a tombstone. */
-  readonly isCreate?: boolean;
-  /** The claim that was judged: nothing is claimed when a newer one is found. */
-  readonly over?: number;
-}
 
 export class Replica {
   readonly chain: Chain;
@@ -114,8 +107,9 @@ export class Replica {
   get dropped(): boolean {
     return this.#durable.lastKind === "tombstone";
   }
-  get snapshot(): number {
-    return this.#snapshots.newest;
+  /** The newest snapshot, 0 for none, and its age if epochs came after it. */
+  get backup(): { readonly epoch: number; readonly ageMs: number } {
+    return { epoch: this.#snapshots.newest, ageMs: this.#snapshots.ageMs };
   }
 
   /** The random number in the header of this node's newest claim. */
@@ -208,11 +202,6 @@ export class Replica {
   snapshotIfDue(): void {
     const { image, lastKind } = this.#durable;
     if (this.#tenure.owner) this.#snapshots.look(image, lastKind);
-  }
-
-  /** How old the newest snapshot is, where epochs came after it; else 0. */
-  get backupAgeMs(): number {
-    return this.#snapshots.ageMs;
   }
 
   /** Compares some more pages of the image with their hashes; a wrong one means a new image (I6). */

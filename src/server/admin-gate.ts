@@ -1,8 +1,10 @@
 /** Where admin changes pass the circuit breaker (`breaker.ts`), and what it is told. */
 import type { Clock } from "../base/clock.ts";
 import { Failure, isFailure } from "../base/failure.ts";
+import { BACKUP_OVERDUE_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
+import type { Replica } from "../replica/replica.ts";
 import {
   type Breaker,
   breakerAdmits,
@@ -16,6 +18,13 @@ export interface AdminGateOptions {
   readonly log: Log;
   readonly metrics: Metrics;
   facts(): BreakerFacts;
+}
+
+/** Some database has changes, and its newest snapshot is much older than it may be. */
+export function isBackupOverdue(replicas: readonly Replica[]): boolean {
+  return replicas.some(({ state, backup }) =>
+    state === "owning" && backup.ageMs > BACKUP_OVERDUE_MS
+  );
 }
 
 const STATES = ["closed", "open", "half_open"] as const;

@@ -4,14 +4,14 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { describe, Failure } from "../base/failure.ts";
-import { BACKUP_OVERDUE_MS, OPENING_MAX } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { Parts } from "../replica/parts.ts";
-import { pruneBelow } from "../replica/prune.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import type { JoinProgress } from "../replica/join.ts";
-import { Replica } from "../replica/replica.ts";
+import type { Replica } from "../replica/replica.ts";
+import { dropChain } from "./drop-chain.ts";
+import { Openings } from "./openings.ts";
 import { droppedMeanwhile, prepareChain } from "./prepare-chain.ts";
 import { type DatabaseRow, notLeading, type SystemDatabase } from "./system-database.ts";
 
@@ -42,14 +42,13 @@ export class Catalog {
   readonly #open = new Map<string, Replica>();
   /** Create and drop of one name happen one after another. */
   readonly #turns = new Map<string, Promise<unknown>>();
-  readonly #joining = new Map<string, JoinProgress>();
   #isPushed = false;
-  #opening = 0;
-  readonly #waiting: (() => void)[] = [];
+  readonly #openings: Openings;
   #system: { readonly replica: Replica; readonly database: SystemDatabase } | null = null;
 
   constructor(options: CatalogOptions) {
     this.#options = options;
+    this.#openings = new Openings(options.parts, options.hooks);
   }
 
   /** Called once `system` is open. Opens every database that it lists. */
@@ -108,12 +107,11 @@ export class Catalog {
 
   /** How far the reading of a database from the store has come, while it is under way. */
   joining(name: string): JoinProgress | undefined {
-    return this.#joining.get(name);
+    return this.#openings.joining(name);
   }
 
   onJoining(name: string, progress: JoinProgress): void {
-    if (progress.bytes < progress.bytesTotal) this.#joining.set(name, progress);
-    else this.#joining.delete(name);
+    this.#openings.onJoining(name, progress);
   }
 
   /** Whether the leader pushes epochs to this node; else each replica looks into the store. */
@@ -132,22 +130,18 @@ export class Catalog {
     return [...this.#open.values()];
   }
 
-  /** Some database has changes, and its newest snapshot is much older than it may be. */
-  get isBackupOverdue(): boolean {
-    return this.replicas().some((replica) =>
-      replica.state === "owning" && replica.backupAgeMs > BACKUP_OVERDUE_MS
-    );
+  get isLeading(): boolean {
+    return this.#options.hooks.systemClaim() !== null;
   }
 
-  /** Throws `elsewhere` on a node that does not lead. */
-  refuseUnlessLeading(): void {
-    this.#leading();
+  has(name: string): boolean {
+    return this.#open.has(name) || this.#entries.has(name);
   }
 
   create(name: string, pageSize: number): Promise<Replica> {
     checkDatabaseName(name);
     return this.#inTurn(name, async () => {
-      const { database } = this.#leading();
+      const { database } = this.leading();
       await this.#refuseTaken(name, database);
       const replica = await prepareChain(this.#options.parts, name, pageSize, this.#options.hooks);
       const createdAt = new Date(this.#options.clock.nowMs()).toISOString();
@@ -173,7 +167,7 @@ export class Catalog {
       throw new Failure("denied", "The database system belongs to the cluster and stays");
     }
     return this.#inTurn(name, async () => {
-      this.#leading();
+      this.leading();
       return await this.#drop(await this.wait(name));
     });
   }
@@ -216,9 +210,10 @@ export class Catalog {
     }));
   }
 
-  #leading(): { readonly replica: Replica; readonly database: SystemDatabase } {
+  /** Throws `elsewhere` on a node that does not lead. */
+  leading(): { readonly replica: Replica; readonly database: SystemDatabase } {
     const { system } = this;
-    if (this.#options.hooks.systemClaim() !== null) return system;
+    if (this.isLeading) return system;
     throw notLeading(system.replica.ownership?.claim.address);
   }
 
@@ -234,34 +229,13 @@ export class Catalog {
     throw new Failure("conflict", `Cannot create ${name}: there is a database of that name`);
   }
 
-  async #drop(replica: Replica): Promise<number> {
-    const { parts, log } = this.#options;
+  #drop(replica: Replica): Promise<number> {
+    const { parts } = this.#options;
     const { name } = replica;
-    if (!replica.dropped) {
-      const tombstone = { source: "empty", keepRequests: false, kind: "tombstone" } as const;
-      await replica.rewrite(tombstone).catch((error) => {
-        // The leader before has got so far already.
-        if (!replica.dropped) throw error;
-      });
-    }
-    const epoch = replica.tip;
-    parts.crashPoint("drop.after_tombstone");
-    // One that is there already was not verified by this process, and much is removed on its word.
-    const snapshot = await replica.snapshotNow();
-    parts.crashPoint("drop.after_snapshot");
-    await this.system.database.remove(name);
-    parts.crashPoint("drop.after_row");
-    await this.#forget(name);
-    try {
-      await pruneBelow(replica.chain, snapshot);
-    } catch (error) {
-      // Nothing depends on it; a later drop or retention takes what is left.
-      log.warn("could not remove all objects of a dropped database", {
-        database: name,
-        cause: describe(error),
-      });
-    }
-    return epoch;
+    return dropChain(parts, replica, {
+      removeRow: () => this.system.database.remove(name),
+      forget: () => this.#forget(name),
+    });
   }
 
   #add(row: DatabaseRow): void {
@@ -278,29 +252,16 @@ export class Catalog {
 
   async #openOne(row: DatabaseRow): Promise<Replica> {
     const { name } = row;
-    if (this.#opening >= OPENING_MAX) {
-      await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    const replica = await this.#openings.open(name);
+    if (this.#entries.get(name)?.row !== row) {
+      // Dropped, or made by this node, while it was opened.
+      await replica.close(droppedMeanwhile(name));
+      throw droppedMeanwhile(name);
     }
-    this.#opening++;
-    try {
-      const replica = await Replica.open(this.#options.parts, name, this.#options.hooks);
-      if (!replica) {
-        throw new Failure("corrupt", `The database ${name} has no chain in the store`);
-      }
-      if (this.#entries.get(name)?.row !== row) {
-        // Dropped, or made by this node, while it was opened.
-        await replica.close(droppedMeanwhile(name));
-        throw droppedMeanwhile(name);
-      }
-      this.#open.set(name, replica);
-      // What was pushed while it was opened went by: with this it looks into the store once more.
-      replica.isPushed = this.#isPushed;
-      return replica;
-    } finally {
-      this.#joining.delete(name);
-      this.#opening--;
-      this.#waiting.shift()?.();
-    }
+    this.#open.set(name, replica);
+    // What was pushed while it was opened went by: with this it looks into the store once more.
+    replica.isPushed = this.#isPushed;
+    return replica;
   }
 
   /** A change of `system` may make or drop a database. */
@@ -309,7 +270,7 @@ export class Catalog {
     try {
       const deadlineMs = clock.monotonicMs() + REFRESH_MS;
       await this.system.replica.image.reached(epoch, deadlineMs);
-      if (this.#options.hooks.systemClaim() === null) await this.refresh();
+      if (!this.isLeading) await this.refresh();
     } catch (error) {
       log.info("could not read the catalog", { cause: describe(error) });
     }

@@ -72,7 +72,7 @@ export class NodeDatabases implements Databases {
       size_bytes: image ? image.head.commit * image.pageSize : 0,
       owner: replica?.ownership?.claim.node ?? null,
       created_at: row?.createdAt ?? "",
-      snapshot: replica?.snapshot ?? 0,
+      snapshot: replica?.backup.epoch ?? 0,
       state: replica?.state ?? "opening",
       ...(joining && { joining: { bytes: joining.bytes, bytes_total: joining.bytesTotal } }),
     };
@@ -120,8 +120,9 @@ export class NodeDatabases implements Databases {
       );
     }
     // What this node has not heard of yet may be there: the leader knows.
-    const isKnown = catalog.peek(name) !== undefined || catalog.row(name) !== undefined;
-    if (!isKnown) return await this.#options.forwarding.execute(name, request);
+    if (!catalog.isLeading && !catalog.has(name)) {
+      return await this.#options.forwarding.execute(name, request);
+    }
     try {
       return await this.executeHere(name, request);
     } catch (error) {
@@ -131,9 +132,23 @@ export class NodeDatabases implements Databases {
 
   async query(name: string, request: QueryRequest): Promise<QueryAnswer> {
     const { catalog, clock } = this.#options;
+    if (!catalog.has(name) && !catalog.isLeading) await this.#learn(request.deadlineMs);
     const replica = catalog.peek(name) ??
       await withDeadline(clock, request.deadlineMs, catalog.wait(name), `open ${name}`);
     return answerOf(await this.#read(replica, request));
+  }
+
+  /** A database that was created elsewhere a moment ago: the catalog as it was after this call. */
+  async #learn(deadlineMs: number): Promise<void> {
+    const { catalog, forwarding } = this.#options;
+    const { replica } = catalog.system;
+    try {
+      const epoch = await forwarding.prove(SYSTEM_DATABASE, deadlineMs);
+      await this.#reached(replica, epoch, deadlineMs);
+      await catalog.refresh();
+    } catch {
+      // Nobody can be asked: what this node knows is all there is to say.
+    }
   }
 
   async export(name: string, at: Moment): Promise<ExportedFile> {
@@ -175,7 +190,7 @@ export class NodeDatabases implements Databases {
       const time = new Date(at.timeMs).toISOString();
       throw new Failure("invalid", `Cannot roll ${name} back to ${time}: it lies ahead`);
     }
-    catalog.refuseUnlessLeading();
+    catalog.leading();
     const replica = await catalog.wait(name);
     const epoch = await this.#epochOf(replica, at);
     const path = parts.temporaryPath("rollback");

@@ -76,11 +76,6 @@ export class Leadership {
     return this.#leading ? !this.#leading.isBegun : this.#standingBy?.isElecting ?? true;
   }
 
-  /** For status and log: what this node does about leading. */
-  get activity(): string {
-    return this.#leading ? "leading" : this.#standingBy?.state ?? "starting";
-  }
-
   /** Resolves when this node leads or has begun to stand by. */
   async start(system: Replica): Promise<void> {
     this.#system = system;
@@ -136,6 +131,7 @@ export class Leadership {
     const successor = this.#successor(preferred);
     log.info("stepping down", { successor });
     const next = nextLeader(clock, node.id, this.#waiting);
+    next.catch(() => {});
     await this.#resign(successor);
     const to = await next;
     return { from: node.id, to, ms: Math.round(clock.monotonicMs() - startedMs) };

@@ -16,7 +16,8 @@ import type { Catalog } from "./catalog.ts";
 import type { LeaderHeartbeat } from "./cluster-files.ts";
 import { Forwarding, type PeerAnswer } from "./forwarding.ts";
 import { Leadership, type LeadershipOptions } from "./leadership.ts";
-import { type LinkTransport, NodeLinks, type NodeLinksOptions } from "./node-links.ts";
+import type { LinkTransport } from "./links.ts";
+import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
 import { probeAddress } from "./probe-address.ts";
 import { Proofs } from "./proofs.ts";
 
@@ -77,7 +78,7 @@ export class Membership {
       clock,
       leader: () => this.links.leader,
       isElecting: () => this.leadership.isElecting,
-      ownerAddress: () => this.#system().ownership?.claim.address,
+      ownerAddress: () => this.#otherOwner(),
       call: (node, method, request) => this.#call(node, method, request),
     });
   }
@@ -140,6 +141,12 @@ export class Membership {
 
   #system(): Replica {
     return this.#options.catalog.system.replica;
+  }
+
+  /** Where the owner's clients are; undefined where that is this node, which knows no better. */
+  #otherOwner(): string | undefined {
+    const claim = this.#system().ownership?.claim;
+    return claim?.node === this.#options.facts.node ? undefined : claim?.address;
   }
 
   async #call(

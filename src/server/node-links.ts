@@ -13,31 +13,11 @@ import type { LeaderHello, LinkEnd, LinkHello, PeerChannel } from "../members/me
 import type { BrokerState, Member, Report, RosterMessage } from "../members/roster.ts";
 import type { Claim } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
-import type { AddressBook, Whereabouts } from "./address-book.ts";
-import type { Links } from "./links.ts";
-import { type Presence, probeAddress } from "./probe-address.ts";
+import type { AddressBook } from "./address-book.ts";
+import type { Dialled, Links, LinkTransport, NodeLinksEvents } from "./links.ts";
+import { probeAddress } from "./probe-address.ts";
 import { claimId, type Proofs } from "./proofs.ts";
 import { STORE_FAILING_MS } from "./breaker.ts";
-
-/** How a call for a link went, when it was not answered by a leader. */
-export type DialOutcome = "refused" | "unanswered";
-
-export interface Dialled {
-  readonly channel: PeerChannel;
-  readonly hello: LeaderHello;
-}
-
-/** The network, as links need it. */
-export interface LinkTransport {
-  /** Opens a link; a `Failure` is the other side's own word, `DialOutcome` that there was none. */
-  dial(where: Whereabouts, hello: LinkHello): Promise<Dialled | DialOutcome>;
-  /** Asks a node whether it hears the owner of the claim. */
-  askOne(where: Whereabouts, claim: number, timeoutMs: number): Promise<boolean>;
-  /** Tells a node that this one leads. */
-  tellOne(where: Whereabouts, claim: number): Promise<void>;
-  /** Who answers at an address of clients; by HTTP when absent. */
-  readonly probe?: (address: string) => Promise<Presence>;
-}
 
 export interface NodeLinksOptions {
   readonly clock: Clock;
@@ -51,22 +31,6 @@ export interface NodeLinksOptions {
   storeFailingMs(): number;
   desired(node: string): BrokerState | undefined;
   readonly events: NodeLinksEvents;
-}
-
-export interface NodeLinksEvents {
-  /** A link to the leader stands: epochs are pushed from now on. */
-  onLinked(): void;
-  onUnlinked(): void;
-  /** The link ended without this node's doing. */
-  onLost(): void;
-  onEpoch(database: string, epoch: number, bytes: Uint8Array | null): void;
-  onRoster(roster: RosterMessage): void;
-  onOrder(state: BrokerState): void;
-  /** The leader's store fails, and this node's answers; or no more. */
-  onLeaderStore(isFailing: boolean): void;
-  /** The links of this leader have changed. */
-  onLinks(change: "added" | "ended"): void;
-  onReplaced(failure: Failure): void;
 }
 
 export class NodeLinks implements Links {
@@ -187,10 +151,10 @@ export class NodeLinks implements Links {
   }
 
   /** Judges a call for a link: what to answer, or a `Failure` for the caller. */
-  async welcome(
+  welcome(
     peer: PeerChannel["peer"],
     claim: number | null,
-  ): Promise<LeaderHello> {
+  ): LeaderHello {
     const hub = this.#hub;
     const system = this.#options.system();
     if (!hub || claim === null) {

@@ -9,7 +9,7 @@ import type { ReplicaHooks } from "../replica/hooks.ts";
 import { Replica } from "../replica/replica.ts";
 import { probeStore } from "../store/probe.ts";
 import { NodeAccess } from "./access.ts";
-import { AdminGate } from "./admin-gate.ts";
+import { AdminGate, isBackupOverdue } from "./admin-gate.ts";
 import { BrokerStates } from "./broker-states.ts";
 import { Catalog } from "./catalog.ts";
 import { BrokerRecord, type ClusterFile, findCluster } from "./cluster-files.ts";
@@ -113,7 +113,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       facts: () => ({
         isElecting: this.#phase === "active" && this.#membership.leadership.isElecting,
         storeFailingMs: assembly.storeFailingMs(),
-        isBackupOverdue: this.#catalog.isBackupOverdue,
+        isBackupOverdue: isBackupOverdue(this.#catalog.replicas()),
       }),
     });
     this.databases = new NodeDatabases({
@@ -142,23 +142,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       id: () => this.#clusterFile?.id ?? "",
       priceMonthUsd: () => assembly.priceMonthUsd(),
     });
-    const { window_ms } = config.retention;
-    const leading = {
-      clock,
-      log,
-      catalog: this.#catalog,
-      leads: () => this.#membership.leadership.claim !== null,
-      clockOffsetMs: () => assembly.store.clockOffsetMs(),
-    };
-    this.#maintenance = new Maintenance({
-      ...leading,
-      retention: new Retention({ ...leading, windowMs: window_ms }),
-      pruneEveryMs: pruneEveryMs(window_ms),
-      record: new BrokerRecord({ store: assembly.store, clock, random }),
-      recordEveryMs: config.cluster_mode.broker_heartbeat_interval_secs * 1000,
-      facts: () => this.#brokerFacts(),
-      onReplaced: (failure) => this.#fail(failure),
-    });
+    this.#maintenance = this.#maintain();
   }
 
   get isDraining(): boolean {
@@ -243,6 +227,28 @@ class RunningNode implements HeadgateNode, NodeHandle {
       onSnapshot: (replica, epoch) => this.#onSnapshot(replica, epoch),
       onJoining: (database, progress) => this.#catalog.onJoining(database, progress),
     };
+  }
+
+  #maintain(): Maintenance {
+    const { clock, log, random } = this.#parts;
+    const { store } = this.#taken.assembly;
+    const windowMs = this.#config.retention.window_ms;
+    const leading = {
+      clock,
+      log,
+      catalog: this.#catalog,
+      leads: () => this.#membership.leadership.claim !== null,
+      clockOffsetMs: () => store.clockOffsetMs(),
+    };
+    return new Maintenance({
+      ...leading,
+      retention: new Retention({ ...leading, windowMs }),
+      pruneEveryMs: pruneEveryMs(windowMs),
+      record: new BrokerRecord({ store, clock, random }),
+      recordEveryMs: this.#config.cluster_mode.broker_heartbeat_interval_secs * 1000,
+      facts: () => this.#brokerFacts(),
+      onReplaced: (failure) => this.#fail(failure),
+    });
   }
 
   /** I12: once per start, and never skipped. */

@@ -6,7 +6,9 @@ import type { Clock } from "../base/clock.ts";
 import { Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import type { Statement, WriteRequest } from "../database/statement.ts";
-import { type CallRequest, Calls } from "../members/calls.ts";
+import { Answers, type Call } from "../members/answers.ts";
+import { CALL_TYPE, type Message } from "../members/call-frame.ts";
+import { Calls } from "../members/calls.ts";
 import type { Channel } from "../members/channel.ts";
 import type { Dialled } from "../members/dial.ts";
 import type { WriteAnswer } from "../replica/write-queue.ts";
@@ -39,7 +41,7 @@ interface Line {
 export class PeerCalls {
   readonly #options: PeerCallsOptions;
   readonly #lines = new Map<string, Line>();
-  readonly #open = new Set<Calls>();
+  readonly #open = new Set<Channel>();
   #isClosed = false;
 
   constructor(options: PeerCallsOptions) {
@@ -55,8 +57,8 @@ export class PeerCalls {
     if (this.#isClosed) throw new Failure("unavailable", "This node is stopping");
     const calls = await this.#line(where);
     const { head, body, deadlineMs } = request;
-    const answer = await calls.call({ method, head, body, deadlineMs });
-    return { head: answer.head, body: answer.body };
+    const answer = await calls.call({ name: method, head, text: body, deadlineMs });
+    return { head: answer.head, body: answer.text };
   }
 
   /** Answers what the other end asks. */
@@ -66,7 +68,7 @@ export class PeerCalls {
 
   close(): void {
     this.#isClosed = true;
-    for (const calls of this.#open) calls.close("the node is stopping");
+    for (const channel of this.#open) channel.close("the node is stopping");
   }
 
   #line(where: Whereabouts): Promise<Calls> {
@@ -94,41 +96,43 @@ export class PeerCalls {
   }
 
   #calls(channel: Channel, onEnd: () => void): Calls {
-    const { clock } = this.#options;
-    const calls: Calls = new Calls(channel, {
-      clock,
-      answer: (request) => this.#answer(request),
-      onEnd: () => {
-        this.#open.delete(calls);
+    const { clock, log } = this.#options;
+    const calls = new Calls(channel, { clock });
+    const answers = new Answers(channel, { clock, log, answer: (call) => this.#answer(call) });
+    this.#open.add(channel);
+    channel.start({
+      onFrame: (frame) => frame.type === CALL_TYPE.calls ? answers.take(frame) : calls.take(frame),
+      onClose: (end) => {
+        this.#open.delete(channel);
         onEnd();
+        calls.closed(end);
       },
     });
-    this.#open.add(calls);
     return calls;
   }
 
-  async #answer({ method, head, body, deadlineMs }: CallRequest): Promise<PeerAnswer> {
+  async #answer({ name, head, text, deadlineMs }: Call): Promise<Message> {
     const { membership, requests, clock } = this.#options;
     const fields: Readonly<Record<string, unknown>> = Object(head);
-    switch (method) {
+    switch (name) {
       case "hears":
-        return { head: { hears: await membership.links.hears(Number(fields["claim"])) }, body: "" };
+        return { head: { hears: await membership.links.hears(Number(fields["claim"])) }, text: "" };
       case "leads":
         await membership.onTold();
-        return { head: {}, body: "" };
+        return { head: {}, text: "" };
       case "prove":
-        return { head: { epoch: await requests.proveHere(String(fields["database"])) }, body: "" };
+        return { head: { epoch: await requests.proveHere(String(fields["database"])) }, text: "" };
       case "execute": {
         const key = fields["idempotency_key"];
         const answer = await requests.executeHere(String(fields["database"]), {
-          statements: JSON.parse(body) as Statement[],
+          statements: JSON.parse(text) as Statement[],
           subject: String(fields["subject"]),
           ...(typeof key === "string" && { idempotencyKey: key }),
           deadlineMs: Math.min(deadlineMs, clock.monotonicMs() + Number(fields["timeout_ms"])),
         });
-        return { head: { epoch: answer.epoch }, body: answer.text };
+        return { head: { epoch: answer.epoch }, text: answer.text };
       }
     }
-    throw new Failure("invalid", `This node answers no ${JSON.stringify(method.slice(0, 40))}`);
+    throw new Failure("invalid", `This node answers no ${JSON.stringify(name.slice(0, 40))}`);
   }
 }

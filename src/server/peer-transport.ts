@@ -18,8 +18,8 @@ import type { Network } from "../members/network.ts";
 import type { Whereabouts } from "./address-book.ts";
 import type { PeerAnswer } from "./forwarding.ts";
 import type { Identity } from "./identity.ts";
+import type { Dialled, DialOutcome } from "./links.ts";
 import type { Membership, Transport } from "./membership.ts";
-import type { Dialled, DialOutcome } from "./node-links.ts";
 import { PeerCalls, type PeerRequests } from "./peer-calls.ts";
 
 export interface PeerParts {
@@ -89,7 +89,7 @@ export class PeerTransport implements Transport {
       link: {
         welcome: async (peer) => {
           await this.#prove(membership, peer);
-          return await membership.links.welcome(peer, membership.leadership.claim);
+          return membership.links.welcome(peer, membership.leadership.claim);
         },
         onChannel: (channel) => membership.links.joined(channel, channel.peer.hello as LinkHello),
       },

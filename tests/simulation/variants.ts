@@ -128,10 +128,10 @@ export const VARIANTS: readonly Variant[] = [
     put: "keepRequests ? [REQUESTS_TABLE] : []",
   }]),
   new Variant("a re-created database starts its chain again", "I4", 60, [{
-    file: "src/server/catalog.ts",
+    file: "src/server/drop-chain.ts",
     find: "await pruneBelow(replica.chain, snapshot);",
     put: "await pruneBelow(replica.chain, snapshot);\n" +
-      "      const { objects } = await parts.store.list(`databases/${name}/`);\n" +
+      "      const { objects } = await parts.store.list(`databases/${replica.name}/`);\n" +
       "      await parts.store.remove(objects.map(({ key }) => key));",
   }]),
   new Variant("fenced owner keeps its workspace", "I8", 10, [{

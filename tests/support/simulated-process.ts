@@ -19,9 +19,10 @@ import type { Parts } from "../../src/replica/parts.ts";
 import { Replica } from "../../src/replica/replica.ts";
 import { Catalog } from "../../src/server/catalog.ts";
 import { NodeDatabases } from "../../src/server/databases.ts";
+import { Forwarding } from "../../src/server/forwarding.ts";
 import { foundCluster } from "../../src/server/founding.ts";
 import { Retention } from "../../src/server/retention.ts";
-import { notLeading, SystemDatabase } from "../../src/server/system-database.ts";
+import { SystemDatabase } from "../../src/server/system-database.ts";
 import { retrying } from "../../src/store/retry.ts";
 import { LocalChildren } from "./local-children.ts";
 import { LocalReaders } from "./local-readers.ts";
@@ -93,11 +94,14 @@ export class SimulatedProcess {
       readers,
       parts,
       clock,
-      // Clients of this world go where they are sent themselves.
-      forwarding: {
-        execute: () => Promise.reject(this.#elsewhere()),
-        prove: () => Promise.reject(this.#elsewhere()),
-      },
+      // No node hears another here: clients go where they are sent themselves.
+      forwarding: new Forwarding({
+        clock,
+        leader: () => null,
+        isElecting: () => false,
+        ownerAddress: () => this.#ownerAddress(),
+        call: () => Promise.reject(new Failure("unavailable", "There is no network")),
+      }),
       gate: { run: (change) => change() },
     });
     this.retention = new Retention({
@@ -179,8 +183,9 @@ export class SimulatedProcess {
     if (isSuccessor) void this.catalog.finishDrops();
   }
 
-  #elsewhere(): Failure {
-    return notLeading(this.catalog.peek(SYSTEM_DATABASE)?.ownership?.claim.address);
+  #ownerAddress(): string | undefined {
+    const claim = this.catalog.peek(SYSTEM_DATABASE)?.ownership?.claim;
+    return claim?.node === this.node ? undefined : claim?.address;
   }
 
   #hooks(): ReplicaHooks {

@@ -47,10 +47,10 @@ describe("a snapshot", () => {
     bench.store.next("getRange", reading.fate, { key: "/0009/" });
     const snapshot = owner.snapshotNow();
     await bench.settle(reading.arrived);
-    expect([owner.snapshot, node.snapshots]).toEqual([0, []]);
+    expect([owner.backup.epoch, node.snapshots]).toEqual([0, []]);
     reading.release();
     expect(await bench.settle(snapshot)).toBe(2);
-    expect([owner.snapshot, node.snapshots]).toEqual([2, [2]]);
+    expect([owner.backup.epoch, node.snapshots]).toEqual([2, [2]]);
     const stored = await bench.store.memory.get(key(2));
     // It holds claims, so it must not pass for plain data [I4].
     expect(decodeHeader(stored!.bytes, key(2))).toMatchObject({ minEpoch: 1, kind: "claim" });
@@ -97,7 +97,7 @@ describe("a snapshot", () => {
       true,
       true,
     ]);
-    expect([owner.snapshot, node.snapshots]).toEqual([0, []]);
+    expect([owner.backup.epoch, node.snapshots]).toEqual([0, []]);
   });
 
   test("whose answer was lost is read back like anything else", async () => {
