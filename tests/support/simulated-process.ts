@@ -60,8 +60,8 @@ export class SimulatedProcess {
   readonly retention: Retention;
   readonly #options: ProcessOptions;
   /** Images and workspaces, whose files are closed when the process ends. */
-  readonly #open = new Set<Pick<Image, "close">>();
-  #files = 0;
+  readonly #files = new Set<Pick<Image, "close">>();
+  #fileNumber = 0;
   /** Epoch of its claim in `system` while it leads. */
   #claim: number | null = null;
   #isServing = false;
@@ -113,13 +113,18 @@ export class SimulatedProcess {
 
   /** Finds or makes the cluster. Rejects when it could not; then it may be called again. */
   async start(): Promise<void> {
+    if (!this.#isServing) await this.#open();
+    const { replica } = this.catalog.system;
+    if (replica.state === "owning") await this.#lead(replica);
+  }
+
+  async #open(): Promise<void> {
     const { parts } = this;
     const hooks = this.#hooks();
     const system = await Replica.open(parts, SYSTEM_DATABASE, hooks) ??
       await foundCluster(parts, hooks, true);
     await this.catalog.start(system, new SystemDatabase(system, this.clock, this.node));
     this.#isServing = true;
-    if (system.state === "owning") await this.#lead(system);
   }
 
   /** Claims the cluster. True when it leads afterwards. */
@@ -144,8 +149,8 @@ export class SimulatedProcess {
   crash(): void {
     this.clock.stop();
     this.children.drop();
-    for (const open of this.#open) void open.close().catch(() => {});
-    this.#open.clear();
+    for (const open of this.#files) void open.close().catch(() => {});
+    this.#files.clear();
   }
 
   /** It ends in order, as on SIGTERM. */
@@ -190,7 +195,7 @@ export class SimulatedProcess {
     const log = options.log ?? silentLog;
     const plain = new SimulatedStore({ ...options, timeline, clock, bucket, sender: name });
     const imageParts = { clock, log };
-    const temporaryPath = (purpose: string) => join(directory, `${purpose}-${this.#files++}`);
+    const temporaryPath = (purpose: string) => join(directory, `${purpose}-${this.#fileNumber++}`);
     return {
       store: retrying(plain, { clock, random, log }),
       layout: "s3",
@@ -214,13 +219,13 @@ export class SimulatedProcess {
           log,
           name: database,
         });
-        this.#open.add(workspace);
+        this.#files.add(workspace);
         return workspace;
       },
       encodeSnapshot: (source, header) =>
         encodeFile(children, { source, target: temporaryPath("snapshot-object"), header }),
       forgetImage: async (image) => {
-        this.#open.delete(image);
+        this.#files.delete(image);
         await readers.forget();
       },
       temporaryPath,
@@ -247,7 +252,7 @@ export class SimulatedProcess {
       write: (pages, commit) => builder.write(pages, commit),
       finish: async (head) => {
         const image = await builder.finish(head);
-        this.#open.add(image);
+        this.#files.add(image);
         return image;
       },
       finishFile: (head) => builder.finishFile(head),
