@@ -19,9 +19,12 @@ export async function agreement(
 ): Promise<Agreement> {
   let infos: { head: number; tip: number; checksum: string | null }[] = [];
   const look = async () => {
-    infos = await Promise.all(
-      clients.map(async (client) => must(await client.get(`/v1/databases/${database}`))),
+    const answers = await Promise.all(
+      clients.map((client) => client.get(`/v1/databases/${database}`)),
     );
+    // One that reads the chain anew cannot say.
+    if (answers.some(({ status }) => status === 503)) return null;
+    infos = answers.map(must);
     const epoch = Math.max(...infos.map(({ tip }) => tip));
     if (infos.some(({ head }) => head !== epoch)) return null;
     const [checksum, ...others] = new Set(infos.map((info) => info.checksum));
