@@ -43,7 +43,7 @@ describe.skipIf(!hasS3(server))("two hundred claimants of one chain", () => {
         epochsMax: EPOCHS_MAX,
         raceMs: RACE_MS,
       })));
-      const racedMs = performance.now() - startedMs;
+      const racedMs = Math.round(performance.now() - startedMs);
       const chains = await StoredChains.open(store);
       const walked = await walkChain(chains.chain(RACED), directory);
       expect(judgeRace(walked, reports)).toEqual([]);
@@ -65,7 +65,9 @@ describe.skipIf(!hasS3(server))("two hundred claimants of one chain", () => {
 async function race(all: readonly RacerOptions[]): Promise<ClaimantReport[]> {
   const script = join(import.meta.dir, "../support/claimant-racer.ts");
   const racers = all.map((options) => {
-    const child = Bun.spawn([process.execPath, script, JSON.stringify(options)], {
+    const child = Bun.spawn([process.execPath, script], {
+      // It holds keys, which everybody could see among the arguments.
+      env: { ...process.env, HEADGATE_TEST_RACER: JSON.stringify(options) },
       stdin: "pipe",
       stdout: "pipe",
       stderr: "inherit",

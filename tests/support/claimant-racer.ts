@@ -1,6 +1,6 @@
 /**
- * A process of claimants: options as JSON. Says "ready", waits for a line so that all processes
- * begin at once, races, and prints what each claimant was told, as JSON.
+ * A process of claimants, its options as JSON in HEADGATE_TEST_RACER. Says "ready", waits for a line
+ * so that all processes begin at once, races, and prints what each claimant was told, as JSON.
  */
 import { systemClock } from "../../src/base/clock.ts";
 import { seededRandom } from "../../src/base/random.ts";
@@ -21,7 +21,7 @@ export interface RacerOptions {
   readonly raceMs: number;
 }
 
-const options = JSON.parse(process.argv[2] ?? "") as RacerOptions;
+const options = JSON.parse(process.env["HEADGATE_TEST_RACER"] ?? "") as RacerOptions;
 const store = openS3Store(options.store, { clock: systemClock });
 const random = seededRandom(options.seed);
 let endsAtMs = Infinity;

@@ -131,6 +131,7 @@ export class Claimant {
     }
     while (replica.state === "owning" && !isOver(replica.tip)) {
       await systemClock.sleep(random.below(100));
+      // A refusal shows in the state; a store that does not answer is asked again.
       await replica.prove().catch(() => {});
     }
   }
