@@ -1,7 +1,7 @@
 /**
  * An owner that is put to sleep in the middle of its work and wakes when its chains belong to
  * another: every write that was pending is answered, none is acknowledged that is not in the chain,
- * and the process goes on as a follower.
+ * and the process goes on as a follower, however long it slept and whatever was pruned meanwhile.
  */
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import { agreement } from "../support/agreement.ts";
@@ -29,11 +29,18 @@ const WRITES_AFTER = 50;
 const ANSWER_MS = 1_000;
 const SLACK_MS = 1_000;
 /** A client of the sleeper waits for as long as the whole test. */
-const PATIENCE_MS = 170_000;
+const PATIENCE_MS = 240_000;
+const PRUNED_WITHIN_MS = 120_000;
 
 const QUICK = {
   "cluster_mode.leader_heartbeat_interval_secs": 1,
   "cluster_mode.leader_stale_threshold_secs": 2,
+};
+const FORGETFUL = {
+  ...QUICK,
+  "retention.every_epoch": "2s",
+  "retention.window": "30s",
+  "limits.snapshot_chain_bytes_min": 16 * 1024,
 };
 
 const folder = new NodeFolder();
@@ -75,6 +82,16 @@ for (const { name, store, skip } of STORES) {
         await wakeUp(night);
       },
       180_000,
+    );
+
+    test(
+      "that slept for longer than epochs are kept finds its number taken, and follows [I4, I9]",
+      async () => {
+        const night = await fallAsleep(store(), FORGETFUL);
+        await expectPruned(night);
+        await wakeUp(night);
+      },
+      PRUNED_WITHIN_MS + 120_000,
     );
   });
 }
@@ -164,6 +181,29 @@ async function expectFollowing({ sleeper, pid, successor, histories }: Night): P
     expect(read.epoch).toBeGreaterThanOrEqual(epoch);
   }
   await agreement([here, there], "system");
+}
+
+/** Resolves when all data that was in level 0 at the time of this call is gone, and no claim is. */
+async function expectPruned({ chains }: Night): Promise<void> {
+  const night = await Promise.all(DATABASES.map(async (database) => {
+    const headers = await chains.headers(database, await chains.epochs(database));
+    const of = (kind: string) =>
+      headers.filter((header) => header.kind === kind).map(({ maxEpoch }) => maxEpoch);
+    return { database, data: of("data"), claims: of("claim") };
+  }));
+  for (const { database, data, claims } of night) {
+    expect(data.length).toBeGreaterThan(0);
+    // The second is at the number that the sleeper would write next, or one after what it had sent.
+    expect(claims.length).toBe(2);
+    const left = async () => new Set(await chains.epochs(database));
+    await eventually(`epochs ${data[0]} to ${data.at(-1)} of ${database} are pruned`, async () => {
+      const kept = await left();
+      return data.every((epoch) => !kept.has(epoch));
+    }, { withinMs: PRUNED_WITHIN_MS });
+    const kept = await left();
+    expect(claims.filter((claim) => !kept.has(claim))).toEqual([]);
+    expect((await chains.snapshots(database)).at(-1)).toBeGreaterThan(claims[1]!);
+  }
 }
 
 interface Answered {
