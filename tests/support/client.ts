@@ -19,10 +19,13 @@ const ANSWER_MS = 20_000;
 
 export class Client {
   readonly url: string;
+  readonly #answerMs: number;
   #session: ClientHttp2Session | null = null;
 
-  constructor(url: string) {
+  /** `answerMs` is how long it waits for an answer. */
+  constructor(url: string, answerMs = ANSWER_MS) {
     this.url = url;
+    this.#answerMs = answerMs;
   }
 
   execute(database: string, sql: string, params: unknown[] = [], more = {}): Promise<Answer> {
@@ -59,7 +62,12 @@ export class Client {
   }
 
   /** Rejects with `NoAnswer`. */
-  request(method: string, path: string, body?: unknown, timeoutMs = ANSWER_MS): Promise<Answer> {
+  request(
+    method: string,
+    path: string,
+    body?: unknown,
+    timeoutMs = this.#answerMs,
+  ): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const fail = (why: string) => reject(new NoAnswer(`${method} ${path}: ${why}`));
     const stream = this.#connection().request({
