@@ -181,7 +181,8 @@ export class FileImage implements Image {
       const first = this.#queue[0];
       // Hashed before readers are kept away.
       const hashes = first ? await this.#prepare(first) : null;
-      if (!first || !hashes) {
+      // Closed meanwhile: its gate lets nobody in any more, and `close` waits for this to end.
+      if (!first || !hashes || this.#broken) {
         // Now, not a moment later: whoever applies next must begin a new run.
         this.#applying = null;
         return;

@@ -80,6 +80,8 @@ export interface DatabaseInfo {
   /** Newest epoch in this node's image, and newest known to be durable. */
   readonly head: number;
   readonly tip: number;
+  /** Of the whole database at `head`, 16 hex digits: equal on all nodes. Null while none is read. */
+  readonly checksum: string | null;
   readonly size_bytes: number;
   readonly owner: string | null;
   readonly created_at: string;

@@ -17,6 +17,7 @@ import type {
 } from "../http/node.ts";
 import { exportEpoch } from "../replica/export.ts";
 import { dropped } from "../replica/failures.ts";
+import { hex } from "../replica/join.ts";
 import { epochAt } from "../replica/moment.ts";
 import type { Parts } from "../replica/parts.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -69,6 +70,7 @@ export class NodeDatabases implements Databases {
       page_size: row?.pageSize ?? replica?.pageSize ?? 0,
       head: image?.head.epoch ?? 0,
       tip: replica?.tip ?? 0,
+      checksum: image ? hex(image.head.databaseChecksum) : null,
       size_bytes: image ? image.head.commit * image.pageSize : 0,
       owner: replica?.ownership?.claim.node ?? null,
       created_at: row?.createdAt ?? "",

@@ -9,11 +9,9 @@ import { dirname, join } from "node:path";
 import { type Client, must } from "../support/client.ts";
 import { History, LEDGER_SQL } from "../support/history.ts";
 import { NodeFolder, type NodeProcess } from "../support/node-process.ts";
-import { hasS3, s3Server } from "../support/s3-server.ts";
 import { seededRandom } from "../support/seed.ts";
 
 const folder = new NodeFolder();
-const server = await s3Server();
 const { random, seed } = seededRandom();
 console.log(`identity.test.ts: SEED=${seed}`);
 const started: NodeProcess[] = [];
@@ -199,37 +197,6 @@ test(
   },
   110_000,
 );
-
-const STORES = [
-  { name: "directory", store: () => folder.fileStore(), skip: false },
-  {
-    name: "bucket",
-    store: () => hasS3(server) ? server.settings() : "",
-    skip: !hasS3(server),
-  },
-];
-
-for (const { name, store: newStore, skip } of STORES) {
-  test.skipIf(skip)(`two processes started at once on one empty ${name}: one owner`, async () => {
-    for (let round = 0; round < 4; round++) {
-      const store = newStore();
-      const memoryDir = join(folder.path, `memory-${name}-${round}`);
-      const nodes = [node({ store, memoryDir }), node({ store, memoryDir })];
-      await Promise.all(nodes.map((one) => one.start()));
-      const clients = nodes.map((one) => one.client());
-      const created = await Promise.all(clients.map((client) => client.create("app")));
-      expect(created.map(({ status }) => status).sort()).toEqual([201, 307]);
-      const owner = created[0]!.status === 201 ? 0 : 1;
-      for (const client of clients) {
-        const status = must(await client.get("/v1/cluster"));
-        expect([status.leader.id, status.term]).toEqual([nodes[owner]!.id, 1]);
-      }
-      must(await clients[owner]!.execute("app", LEDGER_SQL));
-      for (const one of nodes) await one.kill();
-      for (const client of clients) client.close();
-    }
-  }, 60_000);
-}
 
 test("processes that start at once leave each other's memory alone", async () => {
   const base = join(folder.path, "racers");

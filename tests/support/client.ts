@@ -19,12 +19,15 @@ const ANSWER_MS = 20_000;
 
 export class Client {
   readonly url: string;
+  readonly #answerMs: number;
   readonly #token: string | undefined;
   #session: ClientHttp2Session | null = null;
 
-  constructor(url: string, token?: string) {
+  /** `answerMs` is how long it waits for an answer. */
+  constructor(url: string, options: { readonly token?: string; readonly answerMs?: number } = {}) {
     this.url = url;
-    this.#token = token;
+    this.#token = options.token;
+    this.#answerMs = options.answerMs ?? ANSWER_MS;
   }
 
   execute(database: string, sql: string, params: unknown[] = [], more = {}): Promise<Answer> {
@@ -61,7 +64,12 @@ export class Client {
   }
 
   /** Rejects with `NoAnswer`. */
-  request(method: string, path: string, body?: unknown, timeoutMs = ANSWER_MS): Promise<Answer> {
+  request(
+    method: string,
+    path: string,
+    body?: unknown,
+    timeoutMs = this.#answerMs,
+  ): Promise<Answer> {
     const { promise, resolve, reject } = Promise.withResolvers<Answer>();
     const fail = (why: string) => reject(new NoAnswer(`${method} ${path}: ${why}`));
     const stream = this.#connection().request({

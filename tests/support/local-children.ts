@@ -1,6 +1,6 @@
 /**
  * Child processes that run in this one: the same code behind the same messages, which take their
- * time on the simulated clock. A killed one leaves its files as they were in that moment, as a
+ * time on a clock that may be simulated. A killed one leaves its files as they were in that moment, as a
  * killed process does; SQLite's own handles on them are let go of elsewhere, on copies.
  */
 import { copyFileSync, existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
@@ -17,10 +17,15 @@ import { encodeOrder } from "../../src/database/encoder-child.ts";
 import type { EncodeOrder } from "../../src/database/encoder-message.ts";
 import { main as writerMain } from "../../src/database/writer-child.ts";
 import type { ToWriter } from "../../src/database/writer-message.ts";
-import type { SimulatedClock } from "./simulated-clock.ts";
+
+/** When messages arrive. */
+export interface MessageClock {
+  readonly worldMs: number;
+  after(ms: number, callback: () => void): () => void;
+}
 
 export interface LocalChildrenOptions {
-  readonly clock: SimulatedClock;
+  readonly clock: MessageClock;
   readonly random: Random;
   /** For the files that children have open. */
   readonly directory: string;

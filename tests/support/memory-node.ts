@@ -104,6 +104,7 @@ export class MemoryNode implements HeadgateNode, Databases, Cluster {
       page_size: options.pageSize ?? 4096,
       head: 1,
       tip: 1,
+      checksum: "0123456789abcdef",
       size_bytes: 4096,
       owner: this.id,
       created_at: "2026-01-01T00:00:00.000Z",

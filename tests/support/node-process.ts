@@ -95,7 +95,7 @@ export class NodeProcess {
   }
 
   client(token?: string): Client {
-    return new Client(this.url, token);
+    return new Client(this.url, token === undefined ? {} : { token });
   }
 
   /** Starts the process and resolves when it serves; rejects with its log when it ended instead. */
@@ -189,6 +189,8 @@ export class NodeProcess {
     const { url, variables } = storeOf(this.#options.store);
     const set = {
       "memory_dir": this.#options.memoryDir ?? join(this.directory, "memory"),
+      // Any free one: its file in the store tells the others.
+      "cluster_mode.internal_api_port": 0,
       ...this.#options.set,
     };
     return {

@@ -42,6 +42,7 @@ export interface Answer {
 export interface Information {
   readonly head: number;
   readonly tip: number;
+  readonly checksum: string | null;
   readonly snapshot: number;
   readonly size_bytes: number;
 }

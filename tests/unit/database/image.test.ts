@@ -293,6 +293,25 @@ test("a closed image is gone, and what waited for it is told", async () => {
   expect(cancelled).toBe(true);
 });
 
+test("an image that is closed while an epoch is on its way into it is gone all the same", async () => {
+  chain.database.run("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT)");
+  chain.next();
+  const clock = hastyClock();
+  // At each of the steps that an epoch takes, a turn of the event loop apart.
+  for (let turns = 0; turns < 6; turns++) {
+    const path = join(directory, `image-${turns}.db`);
+    const builder = await createImage({ ...parts, clock, path, pageSize: chain.pageSize });
+    await builder.write(chain.pages(), chain.head.commit);
+    const image = await builder.finish(chain.head);
+    chain.database.run("INSERT INTO t(name) VALUES ('late')");
+    const applied = image.apply(chain.next()).then(() => "applied", ({ kind }) => kind);
+    for (let turn = 0; turn < turns; turn++) await systemClock.turn();
+    await image.close();
+    expect(await applied).toBeOneOf(["applied", "unavailable"]);
+    expect(existsSync(path)).toBe(false);
+  }
+});
+
 async function scrubAll(image: Image): Promise<number> {
   for (;;) {
     const { pages, done } = await image.scrubSlice();
