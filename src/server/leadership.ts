@@ -83,7 +83,7 @@ export class Leadership {
     // A chain that this process just created is owned from its first epoch on.
     if (system.state === "owning" || (await this.#wasOwner(system))) {
       const over = system.ownership?.claim.epoch;
-      if (await this.#take("it led last", over) === "won") return;
+      if (await this.#take("it led last", over) === "won") return await this.#leading?.begun;
     }
     this.#standBy(system);
   }

@@ -34,6 +34,7 @@ export class Leading {
   #cancelTick: (() => void) | null = null;
   #isBeating = false;
   #isBegun = false;
+  readonly #begun = Promise.withResolvers<void>();
   #isBeginning = false;
 
   constructor(options: LeadingOptions) {
@@ -52,6 +53,11 @@ export class Leading {
     return this.#isBegun;
   }
 
+  /** Resolves when what follows a claim is done, or this node leads no more. */
+  get begun(): Promise<void> {
+    return this.#begun.promise;
+  }
+
   onLinks(change: "added" | "ended"): void {
     if (change === "ended") this.#ended++;
     this.#tick();
@@ -60,6 +66,7 @@ export class Leading {
   end(): void {
     this.#open = false;
     this.#cancelTick?.();
+    this.#begun.resolve();
   }
 
   #tick(): void {
@@ -83,6 +90,7 @@ export class Leading {
     this.#isBeginning = true;
     this.#isBegun = await this.#try("take up the lead", () => this.#options.begin());
     this.#isBeginning = false;
+    if (this.#isBegun) this.#begun.resolve();
   }
 
   /** One at a time: a store that is slow gets no queue of heartbeats. */

@@ -38,6 +38,9 @@ export interface StandingByOptions {
   take(reason: string, over: number): Promise<Taken>;
 }
 
+/** A node without a link for longer than this sends clients to the leader. */
+const APART_MS = 3_000;
+
 export class StandingBy {
   readonly #options: StandingByOptions;
   #state: Standby;
@@ -45,10 +48,13 @@ export class StandingBy {
   #cancelTick: (() => void) | null = null;
   /** The claim that all this is about; what was begun about an earlier one counts no more. */
   #about: number;
+  /** When it was last without a link and had not given up on one. */
+  #apartSinceMs: number;
 
   constructor(options: StandingByOptions) {
     this.#options = options;
     this.#about = options.system.ownership?.claim.epoch ?? 0;
+    this.#apartSinceMs = options.clock.monotonicMs();
     const { state } = beginStandby(options.clock.monotonicMs(), this.#facts());
     this.#state = state;
     this.#arm();
@@ -58,9 +64,11 @@ export class StandingBy {
     return this.#state.kind;
   }
 
-  /** Whether there is a leader as far as this node can tell. */
+  /** Whether a leader is being looked for: one that is lost for longer is out of this node's reach. */
   get isElecting(): boolean {
-    return ["asking", "candidate", "claiming"].includes(this.#state.kind);
+    const { kind } = this.#state;
+    if (kind === "linked" || kind === "watching") return false;
+    return kind !== "apart" || this.#options.clock.monotonicMs() - this.#apartSinceMs < APART_MS;
   }
 
   on(event: StandbyEvent): void {
@@ -70,6 +78,9 @@ export class StandingBy {
     const inputMs = links.lastInputMs();
     if (inputMs !== null && event.kind !== "input") this.#step({ kind: "input", atMs: inputMs });
     const actions = this.#step(event);
+    if (this.#state.kind === "apart" && before !== "apart") {
+      this.#apartSinceMs = clock.monotonicMs();
+    }
     if (this.#state.kind !== before) {
       this.#options.log.info("standing by", {
         event: event.kind,
