@@ -173,3 +173,15 @@ export const PEER_CHECK_MS = 5_000;
 export const PEER_CLOSE_MS = 1_000;
 /** Connections whose peers have not proven yet who they are. */
 export const PEER_STRANGERS_MAX = 256;
+
+/** Calls to one peer that are not answered, and that one peer has here, before the next gets `busy`. */
+export const PEER_CALLS_MAX = 65_536;
+/** Bytes that wait to be sent to a peer before the next call gets `busy`. */
+export const PEER_CALL_BYTES_MAX = 128 * MIB;
+/** What a call or an answer says besides its text. */
+export const PEER_CALL_HEAD_CHARACTERS_MAX = 64 * KIB;
+/** Calls or answers that go in one frame, and their characters; a larger one goes alone. */
+export const PEER_BATCH_CALLS_MAX = 4_096;
+export const PEER_BATCH_CHARACTERS_MAX = 1 * MIB;
+/** How long after a call's deadline its caller waits for the answer: who has it knows better. */
+export const PEER_CALL_GRACE_MS = 250;

@@ -33,8 +33,8 @@ export interface Peer {
 export type ChannelEnd =
   & {
     readonly message: string;
-    /** Frames of this side that the peer has handled, itself saying so; null where it did not. */
-    readonly framesHandled: number | null;
+    /** The number of this side's last frame that the peer may have handled; it has none after it. */
+    readonly lastFrameHandled: number;
   }
   & (
     | { readonly kind: "closed" | "reset" | "bad_frame" | "overflow" | "closed_here" }
@@ -104,7 +104,7 @@ export class Channel {
 
   /**
    * False when the channel has ended, maybe by this very frame: nobody will get it. `head` is any
-   * JSON value, undefined for none. A large `tail` must not change until it is sent.
+   * JSON value or a `JsonText`, undefined for none. A large `tail` must not change until it is sent.
    */
   send(type: number, head: unknown, tail?: Uint8Array): boolean {
     assert(type >= FRAME_TYPE.user && type <= 0xff, `frame type ${type} is not the user's`);
@@ -115,7 +115,7 @@ export class Channel {
         kind: "overflow",
         message: `${bytes} bytes wait to be sent to ${this.peer.node}; at most ` +
           `${this.#unsentBytesMax} may`,
-        framesHandled: null,
+        lastFrameHandled: this.#wire.framesSent,
       });
       return false;
     }
@@ -136,7 +136,8 @@ export class Channel {
       frames_handled: this.#wire.framesRead,
       ...(failure === null ? {} : { failure: failureHead(failure) }),
     });
-    this.#finish({ kind: "closed_here", message, framesHandled: null });
+    // All that waits is still sent.
+    this.#finish({ kind: "closed_here", message, lastFrameHandled: this.#wire.framesQueued });
     // The peer ends the stream when it has read the goodbye; one that does not is cut off.
     this.#wire.finish();
     this.#cancelLinger = this.#clock.after(PEER_CLOSE_MS, () => this.#wire.destroy());
@@ -152,10 +153,11 @@ export class Channel {
       } while (await this.#wire.fill());
     } catch (error) {
       if (!isFailure(error)) throw error;
-      return this.#stop({ kind: "bad_frame", message: error.message, framesHandled: null });
+      const lastFrameHandled = this.#wire.framesSent;
+      return this.#stop({ kind: "bad_frame", message: error.message, lastFrameHandled });
     }
     const message = `The link to ${this.peer.node} ended without a word`;
-    this.#stop({ kind: "reset", message, framesHandled: null });
+    this.#stop({ kind: "reset", message, lastFrameHandled: this.#wire.framesSent });
   }
 
   #take(frame: Frame): void {
@@ -182,10 +184,10 @@ export class Channel {
 /** Why a peer closed a channel, or would not open it. Throws `invalid` for what is no goodbye. */
 export function readGoodbye({ head }: Frame): ChannelEnd {
   const { message, failure, frames_handled: handled }: Record<string, unknown> = Object(head);
-  if (typeof message !== "string") {
+  if (typeof message !== "string" || !Number.isSafeInteger(handled)) {
     throw new Failure("invalid", "Cannot read the goodbye of a peer");
   }
-  const framesHandled = Number.isSafeInteger(handled) ? Number(handled) : null;
-  if (failure === undefined) return { kind: "closed", message, framesHandled };
-  return { kind: "refused", message, failure: readFailure(failure), framesHandled };
+  const lastFrameHandled = Number(handled);
+  if (failure === undefined) return { kind: "closed", message, lastFrameHandled };
+  return { kind: "refused", message, failure: readFailure(failure), lastFrameHandled };
 }

@@ -23,6 +23,15 @@ export interface Frame {
   readonly tail: Uint8Array;
 }
 
+/** A head that is JSON already. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
 /** Sums up one frame. */
 export interface Seal {
   update(bytes: Uint8Array): void;

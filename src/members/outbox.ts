@@ -8,6 +8,7 @@ import { PEER_FRAME_BYTES_MAX, PEER_HEAD_BYTES_MAX, PEER_PIECE_BYTES } from "../
 import {
   FRAME_START_BYTES,
   frameBytes,
+  JsonText,
   type NextSeal,
   type Seal,
   SEAL_BYTES,
@@ -56,9 +57,9 @@ export class Outbox {
     return this.#taken;
   }
 
-  /** A head of undefined is none. A large `tail` must not change until it is taken. */
+  /** `head` is any JSON value, or its text; undefined for none. A large `tail` must not change until it is taken. */
   add(type: number, head: unknown, tail: Uint8Array = EMPTY): void {
-    const text = head === undefined ? "" : JSON.stringify(head);
+    const text = headText(head);
     const headBytes = Buffer.byteLength(text);
     const bytes = frameBytes(headBytes, tail.length);
     assert(
@@ -131,4 +132,9 @@ export class Outbox {
     this.#waiting = this.#waiting.slice(this.#first);
     this.#first = 0;
   }
+}
+
+function headText(head: unknown): string {
+  if (head instanceof JsonText) return head.text;
+  return head === undefined ? "" : JSON.stringify(head);
 }

@@ -181,7 +181,7 @@ describe("the end", () => {
     caller.channel.close("stopping");
     called.channel.send(20, "three");
     nodes.settle();
-    expect(called.end?.framesHandled).toBe(handled);
+    expect(called.end?.lastFrameHandled).toBe(handled);
     expect(caller.heads).toEqual(["one", "two"]);
   });
 
