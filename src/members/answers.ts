@@ -11,7 +11,9 @@ import {
   answersFrame,
   batchEnd,
   CALL_TYPE,
+  checked,
   type Entry,
+  failureEntry,
   type Message,
   readCalls,
 } from "./call-frame.ts";
@@ -61,7 +63,7 @@ export class Answers {
     const nowMs = this.#options.clock.monotonicMs();
     for (const { id, name, leftMs, head, text } of readCalls(frame)) {
       const refusal = this.#refusal(name);
-      if (refusal !== null) this.#add(id, refusal);
+      if (refusal !== null) this.#add(failureEntry(id, refusal));
       else void this.#answer(id, { name, head, text, deadlineMs: nowMs + leftMs });
     }
   }
@@ -69,9 +71,10 @@ export class Answers {
   async #answer(id: number, call: Call): Promise<void> {
     this.#taken++;
     try {
-      this.#add(id, await this.#options.answer(call));
+      const answer = await this.#options.answer(call);
+      this.#add(answerEntry(id, checked(answer, "uncertain", `the answer to ${call.name}`)));
     } catch (error) {
-      this.#add(id, this.#failure(call.name, error));
+      this.#add(failureEntry(id, this.#failure(call.name, error)));
     } finally {
       this.#taken--;
     }
@@ -93,8 +96,8 @@ export class Answers {
     return new Failure("busy", `Cannot answer ${name}: ${what}`, { retryAfterMs: BUSY_RETRY_MS });
   }
 
-  #add(id: number, answer: Message | Failure): void {
-    this.#ready.push(answerEntry(id, answer));
+  #add(entry: Entry): void {
+    this.#ready.push(entry);
     if (this.#ready.length === 1) void this.#options.clock.turn().then(() => this.#send());
   }
 

@@ -8,7 +8,7 @@
  * The text of a failure is its JSON. Lengths are in UTF-16 units, since a tail is decoded in one go
  * and then cut; a lone surrogate arrives as U+FFFD, which is as long.
  */
-import { Failure, isFailure } from "../base/failure.ts";
+import { Failure, type FailureKind } from "../base/failure.ts";
 import {
   PEER_BATCH_CALLS_MAX,
   PEER_BATCH_CHARACTERS_MAX,
@@ -44,32 +44,42 @@ export interface ReceivedAnswer {
   readonly answer: Message | Failure;
 }
 
-/** Head and text of what is to cross. Throws `too_large` where it does not fit a frame. */
-export function checked(what: string, { head, text }: Message): Entry {
-  const json = JSON.stringify(head ?? null);
-  if (json.length > PEER_CALL_HEAD_CHARACTERS_MAX) {
+/** A message that fits a frame. */
+export interface Checked {
+  readonly headJson: string;
+  readonly text: string;
+}
+
+/** Throws a failure of this kind where the message does not fit a frame. */
+export function checked(
+  { head, text }: Message,
+  kind: FailureKind,
+  what: string,
+): Checked {
+  const headJson = JSON.stringify(head ?? null);
+  if (headJson.length > PEER_CALL_HEAD_CHARACTERS_MAX) {
     const limit = `${PEER_CALL_HEAD_CHARACTERS_MAX} characters`;
-    throw new Failure("too_large", `Cannot send ${what}: its head is longer than ${limit}`);
+    throw new Failure(kind, `Cannot send ${what}: its head is longer than ${limit}`);
   }
   const bytesMax = PEER_FRAME_BYTES_MAX - 4 * PEER_CALL_HEAD_CHARACTERS_MAX;
   // Three bytes at most for each UTF-16 unit.
   if (text.length > bytesMax / 3 && Buffer.byteLength(text) > bytesMax) {
-    throw new Failure("too_large", `Cannot send ${what}: its text is over ${bytesMax} bytes`);
+    throw new Failure(kind, `Cannot send ${what}: its text is over ${bytesMax} bytes`);
   }
-  return { json, text };
+  return { headJson, text };
 }
 
-export function callEntry(name: string, leftMs: number, { json, text }: Entry): Entry {
-  return { json: `[${JSON.stringify(name)},${leftMs},${text.length},${json}]`, text };
+export function callEntry(name: string, leftMs: number, { headJson, text }: Checked): Entry {
+  return { json: `[${JSON.stringify(name)},${leftMs},${text.length},${headJson}]`, text };
 }
 
-export function answerEntry(id: number, answer: Message | Failure): Entry {
-  if (isFailure(answer)) {
-    const text = JSON.stringify(failureHead(answer));
-    return { json: `[${id},${text.length},null,"failure"]`, text };
-  }
-  const { json, text } = checked(`the answer to call ${id}`, answer);
-  return { json: `[${id},${text.length},${json}]`, text };
+export function answerEntry(id: number, { headJson, text }: Checked): Entry {
+  return { json: `[${id},${text.length},${headJson}]`, text };
+}
+
+export function failureEntry(id: number, failure: Failure): Entry {
+  const text = JSON.stringify(failureHead(failure));
+  return { json: `[${id},${text.length},null,"failure"]`, text };
 }
 
 /** Those of `entries` from `start` on that go in one frame: the index after the last of them. */

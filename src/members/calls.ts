@@ -17,6 +17,7 @@ import {
   CALL_TYPE,
   callEntry,
   callsFrame,
+  type Checked,
   checked,
   type Entry,
   type Message,
@@ -34,7 +35,7 @@ export interface CallRequest extends Message {
 interface Pending {
   readonly name: string;
   readonly deadlineMs: number;
-  readonly entry: Entry;
+  readonly message: Checked;
   /** The number of the frame it went in; 0 before. */
   frame: number;
   readonly resolve: (answer: Message) => void;
@@ -83,8 +84,8 @@ export class Calls {
     return new Promise((resolve, reject) => {
       // What is thrown here rejects.
       this.#check(request);
-      const entry = checked(`call ${name}`, request);
-      this.#made.push({ name, deadlineMs, entry, frame: 0, resolve, reject });
+      const message = checked(request, "too_large", `call ${name}`);
+      this.#made.push({ name, deadlineMs, message, frame: 0, resolve, reject });
       this.#madeCharacters += request.text.length;
       if (this.#made.length === 1) void this.#clock.turn().then(() => this.#send());
     });
@@ -147,8 +148,8 @@ export class Calls {
     const nowMs = this.#clock.monotonicMs();
     this.#made = [];
     this.#madeCharacters = 0;
-    const entries = made.map(({ name, deadlineMs, entry }) =>
-      callEntry(name, Math.max(0, Math.round(deadlineMs - nowMs)), entry)
+    const entries = made.map(({ name, deadlineMs, message }) =>
+      callEntry(name, Math.max(0, Math.round(deadlineMs - nowMs)), message)
     );
     for (let start = 0; start < made.length;) {
       const end = batchEnd(entries, start);

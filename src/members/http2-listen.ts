@@ -18,7 +18,6 @@ import type { Acceptance } from "./accept.ts";
 import { failureHead } from "./failure-frame.ts";
 import type { ReceivedHeaders } from "./handshake.ts";
 import { Http2Pipe } from "./http2-pipe.ts";
-import type { Pipe } from "./pipe.ts";
 
 export interface PeerListenOptions {
   readonly host: string;
@@ -116,23 +115,9 @@ class Visitors {
   ): void {
     const acceptance = this.#options.accept(pathOf(headers), headers);
     if (acceptance.kind === "refused") return refuse(stream, acceptance);
-    const pipe = new Http2Pipe(session, stream);
+    const pipe = new Http2Pipe(session, stream, () => this.#isKnown(session));
     stream.respond({ ...acceptance.headers, ":status": 200 });
-    void acceptance.run(this.#trusting(session, pipe));
-  }
-
-  /** Tells us too when the peer is trusted. */
-  #trusting(session: ServerHttp2Session, pipe: Pipe): Pipe {
-    return {
-      read: () => pipe.read(),
-      write: (bytes) => pipe.write(bytes),
-      finish: () => pipe.finish(),
-      destroy: () => pipe.destroy(),
-      trust: () => {
-        this.#isKnown(session);
-        pipe.trust();
-      },
-    };
+    void acceptance.run(pipe);
   }
 
   #isKnown(session: ServerHttp2Session): void {

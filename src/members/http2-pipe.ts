@@ -12,15 +12,17 @@ type Session = Http2Session | ServerHttp2Session;
 export class Http2Pipe implements Pipe {
   readonly #session: Session;
   readonly #stream: Http2Stream;
+  readonly #onTrust: () => void;
   readonly #chunks: Uint8Array[] = [];
   #bytes = 0;
   #isEnded = false;
   #reader: (() => void) | null = null;
   #writer: (() => void) | null = null;
 
-  constructor(session: Session, stream: Http2Stream) {
+  constructor(session: Session, stream: Http2Stream, onTrust: () => void = () => {}) {
     this.#session = session;
     this.#stream = stream;
+    this.#onTrust = onTrust;
     stream.on("data", (chunk: Uint8Array) => this.#add(chunk));
     stream.on("drain", () => this.#drained());
     // Errors have a close after them; without a handler they would end the process.
@@ -41,13 +43,18 @@ export class Http2Pipe implements Pipe {
     return chunk;
   }
 
+  get isWritable(): boolean {
+    return !this.#isEnded && !this.#stream.destroyed && !this.#stream.closed;
+  }
+
   write(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.#stream.destroyed || this.#stream.closed) return undefined;
+    if (!this.isWritable) return undefined;
     if (this.#stream.write(bytes)) return undefined;
     return new Promise((resolve) => this.#writer = resolve);
   }
 
   trust(): void {
+    this.#onTrust();
     if (this.#session.destroyed || this.#session.closed) return;
     if (this.#session.localSettings.initialWindowSize !== PEER_WINDOW_BYTES) {
       this.#session.settings({ initialWindowSize: PEER_WINDOW_BYTES });

@@ -8,9 +8,11 @@ export interface Pipe {
    * was destroyed. What is not read holds the other end up. One read at a time.
    */
   read(): Promise<Uint8Array | null>;
+  /** False once the other end is known to be gone: what is written then goes nowhere. */
+  readonly isWritable: boolean;
   /**
    * Takes the bytes, which must not change any more. A promise, which never rejects, says that no
-   * more should be given before it is resolved. Does nothing when the other end is gone.
+   * more should be given before it is resolved.
    */
   write(bytes: Uint8Array): Promise<void> | undefined;
   /** Takes it that the other end is who it says: it may send much before it is read. */

@@ -117,7 +117,8 @@ export class Wire {
 
   async #sendAll(): Promise<void> {
     let bytes = 0;
-    while (!this.#isDestroyed) {
+    // What is left when the other end is gone was never sent, and `framesSent` says so.
+    while (!this.#isDestroyed && this.#pipe.isWritable) {
       const piece = this.#outbox.take();
       if (piece === null) break;
       const drained = this.#pipe.write(piece);

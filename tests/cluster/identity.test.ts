@@ -133,9 +133,10 @@ describe("another node", () => {
     expect(refused).not.toBe("acknowledged");
     // It goes on as a follower in the same process (I8).
     await eventually(async () => {
-      const again = await client.execute("app", "INSERT INTO ledger VALUES ('x', 0, 0)");
-      return again.status === 307 && again.body.error.leader === second.url;
+      const { body } = await client.get("/v1/cluster");
+      return body.leader?.id === second.id;
     });
+    expect(await history.write(client, { client: 3, number: 2 })).toBe("acknowledged");
     expect(await history.problems(next)).toEqual([]);
     await eventually(async () => (await history.problems(client)).length === 0);
     // And it does not take back what a living owner has.

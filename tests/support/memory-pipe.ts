@@ -43,6 +43,10 @@ export class MemoryPipe implements Pipe {
     return this.#isOver;
   }
 
+  get isWritable(): boolean {
+    return !this.#isOver && this.#arrived.at(-1) !== null;
+  }
+
   async read(): Promise<Uint8Array | null> {
     if (this.#arrived.length === 0 && !this.#isOver) {
       await new Promise<void>((resolve) => this.#reader = resolve);

@@ -10,6 +10,7 @@ import { PEER_HELLO_MS, PEER_WINDOW_BYTES } from "../../../src/base/limits.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { systemRandom } from "../../../src/base/random.ts";
 import { accept } from "../../../src/members/accept.ts";
+import { Calls } from "../../../src/members/calls.ts";
 import { dial, type Dialled, type DialOptions } from "../../../src/members/dial.ts";
 import { HEADER } from "../../../src/members/handshake.ts";
 import { http2Network } from "../../../src/members/http2-dial.ts";
@@ -261,6 +262,19 @@ describe("what became of a node", () => {
     return { port: Number(new TextDecoder().decode(value)), child };
   }
 
+  async function openCalls(port: number): Promise<{ readonly calls: Calls }> {
+    const dialled = await call({}, port);
+    if (dialled.kind !== "open") throw dialled.failure;
+    const { channel } = dialled;
+    const calls = new Calls(channel, { clock });
+    channel.start({
+      onFrame: (frame) => calls.take(frame),
+      onClose: (end) => calls.closed(end),
+    });
+    leftovers.push(() => channel.close("the test is over"));
+    return { calls };
+  }
+
   test("is known at once when its process is killed, and that nobody listens then", async () => {
     const { port, child } = await start();
     const caller = await open({}, port);
@@ -273,6 +287,37 @@ describe("what became of a node", () => {
     // Some milliseconds; the limit is generous, since the machine may be busy.
     expect(clock.monotonicMs() - killedMs).toBeLessThan(1_000);
     expect((await call({}, port)).kind).toBe("no_listener");
+  });
+
+  test("answers 10,000 calls, each with its own text", async () => {
+    const { port } = await start();
+    const { calls } = await openCalls(port);
+    const deadlineMs = clock.monotonicMs() + 8_000;
+    const texts = await Promise.all(Array.from({ length: 10_000 }, async (_, at) => {
+      if (at % 1_000 === 0) await clock.turn();
+      return (await calls.call({ name: "echo", head: null, text: `text ${at}`, deadlineMs })).text;
+    }));
+    expect(texts).toEqual(texts.map((_, at) => `text ${at}`));
+    expect(calls.pending).toBe(0);
+  });
+
+  test("leaves calls uncertain when its process is killed while it has them", async () => {
+    const { port, child } = await start();
+    const { calls } = await openCalls(port);
+    const deadlineMs = clock.monotonicMs() + 8_000;
+    const kinds = Promise.all(
+      Array.from(
+        { length: 100 },
+        () =>
+          calls.call({ name: "wait", head: null, text: "x", deadlineMs })
+            .then(() => "answered", ({ kind }: Failure) => kind),
+      ),
+    );
+    await calls.call({ name: "echo", head: null, text: "x", deadlineMs });
+    child.kill("SIGKILL");
+    expect(await kinds).toEqual(Array.from({ length: 100 }, () => "uncertain"));
+    const late = calls.call({ name: "echo", head: null, text: "x", deadlineMs });
+    await expect(late).rejects.toMatchObject({ kind: "unavailable" });
   });
 
   test("is not known while its process stands still, and it goes on where it was", async () => {
