@@ -14,7 +14,7 @@ import {
   type PeerChannel,
   type ReportHead,
 } from "./message.ts";
-import { type BrokerState, type Member, Roster, type RosterMessage } from "./roster.ts";
+import { type BrokerState, type Member, Roster, type RosterMessage, SUSPECT_MS } from "./roster.ts";
 
 export interface HubOptions {
   readonly clock: Clock;
@@ -54,8 +54,11 @@ export class Hub {
     this.#cancelPing = options.clock.after(PING_MS, () => this.#ping());
   }
 
+  /** Links whose nodes answer: one that was cut off without a word stands for long and says nothing. */
   get links(): number {
-    return this.#links.size;
+    const nowMs = this.#options.clock.monotonicMs();
+    const links = [...this.#links.values()];
+    return links.filter(({ waitingSinceMs }) => nowMs - waitingSinceMs < SUSPECT_MS).length;
   }
 
   /** True when some link has not answered for so long that its node may not hear this one either. */

@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { S3Settings } from "../../src/store/url.ts";
 import { Client } from "./client.ts";
+import type { Host } from "./hosts.ts";
 
 const root = join(import.meta.dir, "../..");
 
@@ -26,6 +27,8 @@ export interface NodeOptions {
   readonly fromSource?: boolean;
   /** A binary to run, whatever the environment says. */
   readonly binary?: string;
+  /** A host of its own to run on; this machine's loopback if absent. */
+  readonly host?: Host;
   /** Further `--set KEY=VALUE`. */
   readonly set?: Readonly<Record<string, string | number>>;
 }
@@ -76,7 +79,11 @@ export class NodeProcess {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `http://${this.#address}:${this.#port}`;
+  }
+
+  get #address(): string {
+    return this.#options.host?.address ?? "127.0.0.1";
   }
 
   /** The id in its file; there after its first start. */
@@ -191,11 +198,14 @@ export class NodeProcess {
       "memory_dir": this.#options.memoryDir ?? join(this.directory, "memory"),
       // Any free one: its file in the store tells the others.
       "cluster_mode.internal_api_port": 0,
+      // Nobody else is on the bridge of a test.
+      ...(this.#options.host && { "auth.required": "false" }),
       ...this.#options.set,
     };
     return {
       command: [
-        ...[...program, "serve", "--store", url, "--listen", `127.0.0.1:${this.#port}`],
+        ...(this.#options.host?.command ?? []),
+        ...[...program, "serve", "--store", url, "--listen", `${this.#address}:${this.#port}`],
         ...["--node-id-path", this.nodeIdPath],
         ...Object.entries(set).flatMap(([key, value]) => ["--set", `${key}=${value}`]),
       ],
