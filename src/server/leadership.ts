@@ -14,7 +14,13 @@ import { Leading, type LeadingOptions } from "./leading.ts";
 import type { Links } from "./links.ts";
 import { watchStalls } from "./stall.ts";
 import { StandingBy, type Taken } from "./standing-by.ts";
-import { chooseSuccessor, nextLeader, type OwnershipWaiters, successors } from "./succession.ts";
+import {
+  chooseSuccessor,
+  type HandOver,
+  nextLeader,
+  type OwnershipWaiters,
+  successors,
+} from "./succession.ts";
 
 export interface LeadershipOptions extends Pick<LeadingOptions, "links" | "resignIfOthers"> {
   readonly store: Store;
@@ -40,12 +46,6 @@ export interface LeadershipOptions extends Pick<LeadingOptions, "links" | "resig
   release(): Promise<void>;
   /** Another process runs with this node's id: this one must end. */
   onReplaced(failure: Failure): void;
-}
-
-export interface HandOver {
-  readonly from: string;
-  readonly to: string;
-  readonly ms: number;
 }
 
 export class Leadership {
@@ -76,7 +76,12 @@ export class Leadership {
     return this.#leading ? !this.#leading.isBegun : this.#standingBy?.isElecting ?? true;
   }
 
-  /** Resolves when this node leads or has begun to stand by. */
+  /** Whether a leader may be found soon: then it is worth waiting for one. */
+  get isSeeking(): boolean {
+    return this.#standingBy?.isSeeking ?? true;
+  }
+
+  /** Resolves when this node leads, or its first call to the leader had an outcome. */
   async start(system: Replica): Promise<void> {
     this.#system = system;
     this.#cancelStalls = watchStalls(this.#options.clock, (ms) => this.#stalled(ms));
@@ -85,7 +90,7 @@ export class Leadership {
       const over = system.ownership?.claim.epoch;
       if (await this.#take("it led last", over) === "won") return await this.#leading?.begun;
     }
-    this.#standBy(system);
+    await this.#standBy(system).settled;
   }
 
   /** `system` was lost. */
