@@ -6,21 +6,17 @@ import type { Clock } from "../base/clock.ts";
 import { describe, Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import { dampingMs } from "../election/damping.ts";
+import type { HandOver } from "../http/node.ts";
 import type { Ownership } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Store } from "../store/store.ts";
 import type { LeaderHeartbeat } from "./cluster-files.ts";
 import { Leading, type LeadingOptions } from "./leading.ts";
+import { checkReplaced, wasOwner } from "./last-owner.ts";
 import type { Links } from "./links.ts";
 import { watchStalls } from "./stall.ts";
 import { StandingBy, type Taken } from "./standing-by.ts";
-import {
-  chooseSuccessor,
-  type HandOver,
-  nextLeader,
-  type OwnershipWaiters,
-  successors,
-} from "./succession.ts";
+import { chooseSuccessor, nextLeader, type OwnershipWaiters, successors } from "./succession.ts";
 
 export interface LeadershipOptions extends Pick<LeadingOptions, "links" | "resignIfOthers"> {
   readonly store: Store;
@@ -86,7 +82,7 @@ export class Leadership {
     this.#system = system;
     this.#cancelStalls = watchStalls(this.#options.clock, (ms) => this.#stalled(ms));
     // A chain that this process just created is owned from its first epoch on.
-    if (system.state === "owning" || (await this.#wasOwner(system))) {
+    if (system.state === "owning" || (await wasOwner(system, this.#options))) {
       const over = system.ownership?.claim.epoch;
       if (await this.#take("it led last", over) === "won") return await this.#leading?.begun;
     }
@@ -111,7 +107,7 @@ export class Leadership {
     for (const heard of this.#waiting) heard(ownership);
     const isOurs = claim.node === node.id;
     if (isOurs && claim.epoch !== this.#claim && this.#lastClaimAtMs > 0) {
-      void this.#checkReplaced(claim.address);
+      void checkReplaced(claim.address, this.#options);
     }
     this.#standingBy?.onOwnership(claim);
   }
@@ -206,29 +202,6 @@ export class Leadership {
       quietUntilMs: () => this.#quietUntilMs,
       take: (reason, over) => this.#take(reason, over),
     });
-  }
-
-  /** Judged once, at start: a restart claims at once, a second process with the same id ends. */
-  async #wasOwner(system: Replica): Promise<boolean> {
-    const claim = system.ownership?.claim;
-    const { node, eligible, network } = this.#options;
-    if (!claim || claim.node !== node.id || claim.successor !== null) return false;
-    if (claim.address !== node.address && await network.isSelfAt(claim.address)) {
-      throw new Failure(
-        "conflict",
-        `Cannot start: the node id ${node.id} is in use at ${claim.address}; ` +
-          "delete the file at cluster_mode.node_id_path for a new one",
-      );
-    }
-    return eligible;
-  }
-
-  async #checkReplaced(address: string): Promise<void> {
-    const { node, onReplaced, network } = this.#options;
-    if (address === node.address || !(await network.isSelfAt(address))) return;
-    onReplaced(
-      new Failure("conflict", `The node id ${node.id} is in use by a newer process at ${address}`),
-    );
   }
 
   /** Claims `system` over that claim; says to what it was lost. */

@@ -5,12 +5,6 @@ import { STEP_DOWN_MS } from "../base/limits.ts";
 import { type Contender, succession } from "../election/rank.ts";
 import type { Ownership } from "../replica/claims.ts";
 
-export interface HandOver {
-  readonly from: string;
-  readonly to: string;
-  readonly ms: number;
-}
-
 /** Those that could succeed a leader, first to last. */
 export function successors(
   leader: string,
