@@ -110,7 +110,11 @@ export class NodeDatabases implements Databases {
   async #forward(name: string, request: WriteRequest, error: unknown): Promise<TextAnswer> {
     // Whoever has taken the chain does it, and nothing of it was done here.
     if (!isFailure(error, "elsewhere") || request.trusted) throw error;
-    return await this.#options.forwarding.execute(name, request);
+    return await this.#elsewhere(name, request);
+  }
+
+  #elsewhere(name: string, request: WriteRequest): Promise<TextAnswer> {
+    return this.#options.forwarding.execute(name, request, () => this.executeHere(name, request));
   }
 
   async #executeLater(name: string, request: WriteRequest): Promise<TextAnswer> {
@@ -123,7 +127,7 @@ export class NodeDatabases implements Databases {
     }
     // What this node has not heard of yet may be there: the leader knows.
     if (!catalog.isLeading && !catalog.has(name)) {
-      return await this.#options.forwarding.execute(name, request);
+      return await this.#elsewhere(name, request);
     }
     try {
       return await this.executeHere(name, request);
@@ -145,7 +149,7 @@ export class NodeDatabases implements Databases {
     const { catalog, forwarding } = this.#options;
     const { replica } = catalog.system;
     try {
-      const epoch = await forwarding.prove(SYSTEM_DATABASE, deadlineMs);
+      const epoch = await forwarding.prove(SYSTEM_DATABASE, deadlineMs, () => replica.prove());
       await this.#reached(replica, epoch, deadlineMs);
       await catalog.refresh();
     } catch {
@@ -240,12 +244,12 @@ export class NodeDatabases implements Databases {
   }
 
   async #prove(replica: Replica, deadlineMs: number): Promise<number> {
-    if (replica.state !== "owning") {
-      return await this.#options.forwarding.prove(replica.name, deadlineMs);
-    }
-    return await replica.prove().catch((error) => {
+    const { forwarding } = this.#options;
+    const prove = () => replica.prove();
+    if (replica.state !== "owning") return await forwarding.prove(replica.name, deadlineMs, prove);
+    return await prove().catch((error) => {
       if (!isFailure(error, "elsewhere")) throw error;
-      return this.#options.forwarding.prove(replica.name, deadlineMs);
+      return forwarding.prove(replica.name, deadlineMs, prove);
     });
   }
 

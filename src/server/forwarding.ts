@@ -19,6 +19,8 @@ export interface ForwardingOptions {
   readonly clock: Clock;
   /** The leader that this node has a link to; null while there is none. */
   leader(): string | null;
+  /** This node leads by now: it answers itself. */
+  leads(): boolean;
   /** True while a leader is being elected, or may be: then it is worth waiting for one. */
   isElecting(): boolean;
   /** Whom to name where nobody can be reached: the address of the owner's clients. */
@@ -39,27 +41,41 @@ export class Forwarding {
     this.#options = options;
   }
 
-  /** Executes at the owner. */
-  async execute(database: string, request: WriteRequest): Promise<WriteAnswer> {
+  /** Executes at the owner; by `here` when this node has become it. */
+  async execute(
+    database: string,
+    request: WriteRequest,
+    here: () => Promise<WriteAnswer>,
+  ): Promise<WriteAnswer> {
     const { clock } = this.#options;
     const { statements, subject, idempotencyKey, deadlineMs } = request;
     const body = JSON.stringify(statements);
     const isSafe = idempotencyKey !== undefined;
-    const answer = await this.#ask("execute", { deadlineMs, isSafe, body }, () => ({
-      database,
-      subject,
-      ...(isSafe && { idempotency_key: idempotencyKey }),
-      timeout_ms: Math.max(1, Math.floor(deadlineMs - clock.monotonicMs())),
-    }));
-    const { epoch } = answer.head as { readonly epoch: number };
-    return { text: answer.body, epoch };
+    const there = async (leader: string): Promise<WriteAnswer> => {
+      const head = {
+        database,
+        subject,
+        ...(isSafe && { idempotency_key: idempotencyKey }),
+        timeout_ms: Math.max(1, Math.floor(deadlineMs - clock.monotonicMs())),
+      };
+      const answer = await this.#options.call(leader, "execute", { head, body, deadlineMs });
+      return { text: answer.body, epoch: (answer.head as { readonly epoch: number }).epoch };
+    };
+    return await this.#ask({ deadlineMs, isSafe }, here, there);
   }
 
   /** An epoch that was the newest of the database at some moment after this call. */
-  async prove(database: string, deadlineMs: number): Promise<number> {
-    const head = () => ({ database });
-    const answer = await this.#ask("prove", { deadlineMs, isSafe: true, body: "" }, head);
-    return (answer.head as { readonly epoch: number }).epoch;
+  async prove(
+    database: string,
+    deadlineMs: number,
+    here: () => Promise<number>,
+  ): Promise<number> {
+    const there = async (leader: string): Promise<number> => {
+      const request = { head: { database }, body: "", deadlineMs };
+      const answer = await this.#options.call(leader, "prove", request);
+      return (answer.head as { readonly epoch: number }).epoch;
+    };
+    return await this.#ask({ deadlineMs, isSafe: true }, here, there);
   }
 
   /** There is a link to a leader now, or this node leads itself. */
@@ -67,17 +83,16 @@ export class Forwarding {
     for (const wake of this.#waiting) wake();
   }
 
-  async #ask(
-    method: string,
-    request: { readonly deadlineMs: number; readonly isSafe: boolean; readonly body: string },
-    head: () => object,
-  ): Promise<PeerAnswer> {
-    const { clock, call } = this.#options;
-    const { deadlineMs, isSafe, body } = request;
+  async #ask<T>(
+    { deadlineMs, isSafe }: { readonly deadlineMs: number; readonly isSafe: boolean },
+    here: () => Promise<T>,
+    there: (leader: string) => Promise<T>,
+  ): Promise<T> {
+    const { clock } = this.#options;
     for (;;) {
       const leader = await this.#leader(deadlineMs);
       try {
-        return await call(leader, method, { head: head(), body, deadlineMs });
+        return await (leader === SELF ? here() : there(leader));
       } catch (error) {
         const didNothing = isFailure(error, "elsewhere", "unavailable");
         const mayRepeat = didNothing || (isSafe && isFailure(error, "uncertain"));
@@ -88,10 +103,10 @@ export class Forwarding {
     }
   }
 
-  async #leader(deadlineMs: number): Promise<string> {
-    const { clock, leader, isElecting, ownerAddress } = this.#options;
+  async #leader(deadlineMs: number): Promise<string | typeof SELF> {
+    const { clock, leader, leads, isElecting, ownerAddress } = this.#options;
     for (;;) {
-      const known = leader();
+      const known = leads() ? SELF : leader();
       if (known !== null) return known;
       const leftMs = deadlineMs - clock.monotonicMs();
       if (!isElecting()) {
@@ -122,5 +137,8 @@ export class Forwarding {
     this.#waiting.delete(changed.resolve);
   }
 }
+
+/** In place of another node's id. */
+const SELF = Symbol("this node");
 
 const LOOK_MS = 250;

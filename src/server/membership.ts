@@ -77,6 +77,7 @@ export class Membership {
     this.forwarding = new Forwarding({
       clock,
       leader: () => this.links.leader,
+      leads: () => this.leadership.claim !== null,
       isElecting: () => this.leadership.isSeeking,
       ownerAddress: () => this.#otherOwner(),
       call: (node, method, request) => this.#call(node, method, request),

@@ -11,11 +11,17 @@ const DONE: PeerAnswer = { head: { epoch: 7 }, body: '{"results":[],"epoch":7}' 
 function forwarding(answers: readonly (FailureKind | "done")[]) {
   const timeline = new Timeline();
   const clock = new SimulatedClock(timeline);
-  const world = { leader: "n1" as string | null, isElecting: true, sent: [] as unknown[] };
+  const world = {
+    leader: "n1" as string | null,
+    isElecting: true,
+    leads: false,
+    sent: [] as unknown[],
+  };
   const left = [...answers];
   const forwards = new Forwarding({
     clock,
     leader: () => world.leader,
+    leads: () => world.leads,
     isElecting: () => world.isElecting,
     ownerAddress: () => "http://n1:8080",
     call: (node, method, { head, body }) => {
@@ -28,7 +34,11 @@ function forwarding(answers: readonly (FailureKind | "done")[]) {
   const execute = (idempotencyKey?: string) => {
     const write = { statements: [{ sql: "SELECT 1" }], subject: "ann", deadlineMs: 1_000 };
     return outcome(
-      forwards.execute("orders", { ...write, ...(idempotencyKey && { idempotencyKey }) }),
+      forwards.execute(
+        "orders",
+        { ...write, ...(idempotencyKey && { idempotencyKey }) },
+        () => Promise.resolve({ text: "here", epoch: 9 }),
+      ),
     );
   };
   const outcome = (promise: Promise<unknown>) => {
@@ -105,6 +115,17 @@ describe("a write that is forwarded", () => {
     expect(second.value).toEqual(["unavailable", undefined, "election"]);
   });
 
+  test("is executed here when this node leads by now", () => {
+    const { world, forwards, execute, until } = forwarding(["elsewhere"]);
+    const result = execute();
+    until(1);
+    world.leader = null;
+    world.leads = true;
+    forwards.leaderChanged();
+    until(50);
+    expect([result.value, world.sent.length]).toEqual([{ text: "here", epoch: 9 }, 1]);
+  });
+
   test("is told where the owner is when this node cannot reach it", () => {
     const { world, execute, until } = forwarding([]);
     world.leader = null;
@@ -124,7 +145,7 @@ describe("a write that is forwarded", () => {
 
 test("a proof is asked of the leader, and asked again", () => {
   const { world, forwards, outcome, until } = forwarding(["uncertain", "done"]);
-  const result = outcome(forwards.prove("orders", 1_000));
+  const result = outcome(forwards.prove("orders", 1_000, () => Promise.resolve(9)));
   until(100);
   expect(result.value).toBe(7);
   expect(world.sent).toEqual(Array.from({ length: 2 }, () => [
