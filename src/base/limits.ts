@@ -151,6 +151,8 @@ export const WRITER_DEATHS_MAX = 3;
 export const MEMORY_DIR_BYTES_MIN = 256 * MIB;
 /** Databases that are opened at the same time, and time a request waits for its database to open. */
 export const OPENING_MAX = 4;
+/** Databases that a new leader claims at the same time. */
+export const TAKEN_AT_ONCE_MAX = 8;
 /** How long a probe of another node's address may take. */
 export const PROBE_ADDRESS_MS = 1_000;
 /** Machinery's own statements, such as a new row of `system`. */

@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { describe, Failure } from "../base/failure.ts";
+import { TAKEN_AT_ONCE_MAX } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { Parts } from "../replica/parts.ts";
@@ -199,15 +200,20 @@ export class Catalog {
     this.#open.clear();
   }
 
+  /** A few at a time: each may need a copy of its database. */
   async #each(what: string, work: (replica: Replica) => Promise<void>): Promise<void> {
-    await Promise.all([...this.#entries].map(async ([database, entry]) => {
-      try {
-        await work(await entry.replica);
-      } catch (error) {
-        const cause = describe(error);
-        this.#options.log.error(`could not ${what} a database`, { database, cause });
+    const waiting = [...this.#entries];
+    const one = async () => {
+      for (let next = waiting.shift(); next; next = waiting.shift()) {
+        const [database, entry] = next;
+        try {
+          await work(await entry.replica);
+        } catch (error) {
+          this.#options.log.error(`could not ${what} ${database}`, { cause: describe(error) });
+        }
       }
-    }));
+    };
+    await Promise.all(Array.from({ length: TAKEN_AT_ONCE_MAX }, one));
   }
 
   /** Throws `elsewhere` on a node that does not lead. */

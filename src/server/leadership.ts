@@ -175,12 +175,14 @@ export class Leadership {
     // From here on nothing is claimed; writes that come wait for the next leader.
     const claim = this.#claim;
     this.#claim = null;
-    const leading = this.#leading;
     try {
       await release();
       await system.resign(successor, new Failure("elsewhere", `${node.id} has stepped down`));
     } catch (error) {
-      if (this.#leading === leading && system.state === "owning") this.#claim = claim;
+      // It may have been lost meanwhile, and nobody else says so to a leader that has no claim.
+      if (system.state === "owning") this.#claim = claim;
+      else this.#endLead();
+      if (this.#claim === null && this.#open) this.#standBy(system);
       throw error;
     }
     this.#endLead();
