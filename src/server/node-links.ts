@@ -14,7 +14,7 @@ import type { BrokerState, Member, Report, RosterMessage } from "../members/rost
 import type { Claim } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { AddressBook } from "./address-book.ts";
-import type { Dialled, Links, LinkTransport, NodeLinksEvents } from "./links.ts";
+import type { Dialled, DialOutcome, Links, LinkTransport, NodeLinksEvents } from "./links.ts";
 import { probeAddress } from "./probe-address.ts";
 import { claimId, type Proofs } from "./proofs.ts";
 import { STORE_FAILING_MS } from "./breaker.ts";
@@ -53,7 +53,7 @@ export class NodeLinks implements Links {
     return this.#link?.leader ?? null;
   }
 
-  async call(claim: Claim): Promise<"linked" | "refused" | "unanswered"> {
+  async call(claim: Claim): Promise<"linked" | DialOutcome> {
     const { book, self, transport, log } = this.#options;
     const where = await book.find(claim.node);
     if (!where || where.peerAddress === "") return await this.#probe(claim);
