@@ -1,5 +1,6 @@
 /** What clients of a replica are told, in one place, since several parts say the same. */
-import { Failure } from "../base/failure.ts";
+import { describe, Failure } from "../base/failure.ts";
+import { POLL_MS_MAX } from "../base/limits.ts";
 import type { ReplicaState } from "./lifecycle.ts";
 
 export function fenced(database: string, leader?: string): Failure {
@@ -67,8 +68,13 @@ export function rebuilt(database: string, cause: unknown): Failure {
   return new Failure("unavailable", message, { cause, retryAfterMs: 1_000 });
 }
 
-export function unreadable(database: string, state: ReplicaState): Failure {
-  const kind = state === "corrupt" ? "corrupt" : "unavailable";
+export function unreadable(
+  database: string,
+  state: ReplicaState,
+  damage: Failure | null,
+): Failure {
   const message = `Cannot read ${database}: its replica is ${state}`;
-  return new Failure(kind, message, { retryAfterMs: 1_000 });
+  if (state !== "corrupt") return new Failure("unavailable", message, { retryAfterMs: 1_000 });
+  const options = { cause: damage, retryAfterMs: POLL_MS_MAX };
+  return new Failure("corrupt", `${message}: ${describe(damage)}`, options);
 }

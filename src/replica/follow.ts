@@ -3,7 +3,7 @@
  * (I9). A wrong link or checksum means that the image must be rebuilt, never that an epoch is
  * skipped.
  */
-import { Failure } from "../base/failure.ts";
+import { Failure, isFailure } from "../base/failure.ts";
 import type { Image } from "../database/image.ts";
 import type { EpochKind } from "../epoch/epoch.ts";
 import { type Chain, epochKey, hasEpochAfter, listLevel, SNAPSHOT_LEVEL } from "./chain.ts";
@@ -44,7 +44,12 @@ export async function catchUp(
       );
     }
     if (epoch.header.kind === "claim") await checkNotPruned(chain, head.epoch + 1);
-    await image.apply(epoch);
+    try {
+      await image.apply(epoch);
+    } catch (error) {
+      if (!isFailure(error, "corrupt")) throw error;
+      throw new Failure("corrupt", `Cannot apply ${key}`, { cause: error });
+    }
     onApplied(epoch.header.kind, stored.bytes.byteLength);
   }
 }

@@ -11,7 +11,7 @@
  * - `fenced`     another node wrote the epoch that this one tried to write; the workspace is thrown
  *                away and every pending write answered
  * - `rebuilding` the image did not fit the chain; a new one is read from the store
- * - `corrupt`    a rebuilt image did not fit either
+ * - `corrupt`    what the store holds cannot be read either; it is tried again now and then
  * - `closed`     the end
  */
 export type ReplicaState =
@@ -61,7 +61,13 @@ const TABLE: Table = {
   owning: { ...NEVER, refused: "fenced", mismatch: "fenced" },
   fenced: { ...NEVER, released: "following", refused: "fenced", mismatch: "fenced" },
   rebuilding: { ...NEVER, rebuilt: "following", damaged: "corrupt", mismatch: "rebuilding" },
-  corrupt: { ...NEVER, mismatch: "corrupt", damaged: "corrupt", refused: "corrupt" },
+  corrupt: {
+    ...NEVER,
+    rebuilt: "following",
+    mismatch: "corrupt",
+    damaged: "corrupt",
+    refused: "corrupt",
+  },
   closed: {
     opened: "closed",
     claim: "closed",

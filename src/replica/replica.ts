@@ -15,12 +15,13 @@ import type { Appender } from "./appender.ts";
 import { claimChain } from "./claim.ts";
 import { claimsWhenWritten, mayClaim, type Ownership } from "./claims.ts";
 import { Durable } from "./durable.ts";
-import { dropped, fenced, rebuilt, unreadable } from "./failures.ts";
+import { dropped, fenced, rebuilt } from "./failures.ts";
 import type { ReplicaHooks } from "./hooks.ts";
 import { Lifecycle, type ReplicaState } from "./lifecycle.ts";
 import { Owner } from "./owner.ts";
 import type { Parts } from "./parts.ts";
 import { Poll } from "./poll.ts";
+import { Rebuild } from "./rebuild.ts";
 import { appendContent, type NewContent } from "./rewrite.ts";
 import { Snapshots } from "./snapshots.ts";
 import type { WriteAnswer } from "./write-queue.ts";
@@ -32,6 +33,7 @@ export class Replica {
   readonly #poll: Poll;
   readonly #snapshots: Snapshots;
   readonly #durable: Durable;
+  readonly #rebuild: Rebuild;
   readonly #life: Lifecycle;
   #owner: Owner | null = null;
   #nodeId = 0n;
@@ -47,6 +49,7 @@ export class Replica {
     this.#poll = new Poll(parts, name, () => this.follow());
     this.#snapshots = new Snapshots(parts, this.chain, (epoch) => hooks.onSnapshot(this, epoch));
     this.#durable = new Durable(parts, this.chain, this.#snapshots, pageSize);
+    this.#rebuild = new Rebuild(parts.log, name, this.#life, this.#durable);
   }
 
   /** Reads the chain from the store; null when there is none. */
@@ -98,7 +101,7 @@ export class Replica {
   get image(): Image {
     const isUsable = !this.#life.is("rebuilding", "corrupt", "closed");
     if (this.#durable.image && isUsable) return this.#durable.image;
-    throw unreadable(this.name, this.state);
+    throw this.#rebuild.unreadable();
   }
 
   /** True when this node owns the chain afterwards. Only a create claims over a tombstone. */
@@ -106,9 +109,11 @@ export class Replica {
     return this.#turns.take(async () => {
       if (this.#owner) return true;
       if (this.state === "closed") throw fenced(this.name);
+      // Writes must not put off the look at a damaged chain.
+      if (this.state === "corrupt") throw this.#rebuild.unreadable();
       this.#poll.stop();
       try {
-        if (this.state === "rebuilding") await this.#rebuild();
+        if (this.#rebuild.isDue) await this.#rebuild.run();
         if (this.#durable.image) await this.#catchUp();
         if (!mayClaim(this.name, systemClaim, this.ownership)) {
           this.#hooks.onFenced(this);
@@ -205,7 +210,7 @@ export class Replica {
         this.#owner = this.#ownerOf(claim.workspace, claim.appender, claim.nodeId);
         return this.#life.enter("won");
       }
-      if (this.state !== "claiming") throw unreadable(this.name, this.state);
+      if (this.state !== "claiming") throw this.#rebuild.unreadable();
       this.#life.enter("lost");
       if (this.#durable.image) await this.#catchUp();
     } catch (error) {
@@ -269,7 +274,7 @@ export class Replica {
   /** Reads on from the tip: true if there was more. A leader owns all chains and follows none. */
   async follow(): Promise<boolean> {
     return await this.#turns.take(async () => {
-      if (this.state === "rebuilding") await this.#rebuild();
+      if (this.#rebuild.isDue) await this.#rebuild.run();
       const isLeader = this.#hooks.systemClaim() !== null &&
         this.ownership?.claim.node === this.#parts.node.id;
       return this.state === "following" && !isLeader && await this.#catchUp();
@@ -283,18 +288,8 @@ export class Replica {
     } catch (error) {
       if (!isFailure(error, "corrupt")) throw error;
       this.#onMismatch(error);
-      await this.#rebuild();
+      await this.#rebuild.run();
       return true;
-    }
-  }
-
-  async #rebuild(): Promise<void> {
-    try {
-      await this.#durable.rejoin();
-      this.#life.enter("rebuilt");
-    } catch (error) {
-      if (isFailure(error, "corrupt")) this.#life.enter("damaged");
-      throw error;
     }
   }
 }

@@ -81,7 +81,8 @@ describe("following", () => {
 
   test("refuses an epoch whose content is not what its header says [I6]", async () => {
     await made.append({ databaseChecksum: 5n });
-    expect((await bench.failure(follow())).kind).toBe("corrupt");
+    const refused = { kind: "corrupt", message: `Cannot apply ${made.key(0, 4)}` };
+    expect(await bench.failure(follow())).toEqual(refused);
     expect([image.head.epoch, applied]).toEqual([3, []]);
   });
 

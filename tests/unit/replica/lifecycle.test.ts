@@ -34,7 +34,13 @@ const ALLOWED: Readonly<
     mismatch: "rebuilding",
     close: "closed",
   },
-  corrupt: { mismatch: "corrupt", damaged: "corrupt", refused: "corrupt", close: "closed" },
+  corrupt: {
+    rebuilt: "following",
+    mismatch: "corrupt",
+    damaged: "corrupt",
+    refused: "corrupt",
+    close: "closed",
+  },
   closed: Object.fromEntries(EVENTS.map((event) => [event, "closed"])),
 };
 
