@@ -63,6 +63,7 @@ export class NodeFolder {
 export class NodeProcess {
   readonly directory: string;
   readonly nodeIdPath: string;
+  readonly memoryDir: string;
   readonly #options: NodeOptions;
   #port = 0;
   #process: Bun.ReadableSubprocess | null = null;
@@ -73,6 +74,7 @@ export class NodeProcess {
     this.directory = directory;
     this.#options = options;
     this.nodeIdPath = options.nodeIdPath ?? join(directory, "node_id");
+    this.memoryDir = options.memoryDir ?? join(directory, "memory");
   }
 
   get url(): string {
@@ -188,7 +190,7 @@ export class NodeProcess {
     const program = binary ? [binary] : [process.execPath, join(root, "main.ts")];
     const { url, variables } = storeOf(this.#options.store);
     const set = {
-      "memory_dir": this.#options.memoryDir ?? join(this.directory, "memory"),
+      "memory_dir": this.memoryDir,
       ...this.#options.set,
     };
     return {
