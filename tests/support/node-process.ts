@@ -66,6 +66,7 @@ export class NodeFolder {
 export class NodeProcess {
   readonly directory: string;
   readonly nodeIdPath: string;
+  readonly memoryDir: string;
   readonly #options: NodeOptions;
   #port = 0;
   #process: Bun.ReadableSubprocess | null = null;
@@ -76,6 +77,7 @@ export class NodeProcess {
     this.directory = directory;
     this.#options = options;
     this.nodeIdPath = options.nodeIdPath ?? join(directory, "node_id");
+    this.memoryDir = options.memoryDir ?? join(directory, "memory");
   }
 
   get url(): string {
@@ -195,7 +197,7 @@ export class NodeProcess {
     const program = binary ? [binary] : [process.execPath, join(root, "main.ts")];
     const { url, variables } = storeOf(this.#options.store);
     const set = {
-      "memory_dir": this.#options.memoryDir ?? join(this.directory, "memory"),
+      "memory_dir": this.memoryDir,
       // Any free one: its file in the store tells the others.
       "cluster_mode.internal_api_port": 0,
       // Nobody else is on the bridge of a test.
