@@ -110,7 +110,12 @@ export class NodeDatabases implements Databases {
   async #forward(name: string, request: WriteRequest, error: unknown): Promise<TextAnswer> {
     // Whoever has taken the chain does it, and nothing of it was done here.
     if (!isFailure(error, "elsewhere") || request.trusted) throw error;
-    return await this.#options.forwarding.execute(name, request);
+    return await this.#atOwner(name, request);
+  }
+
+  #atOwner(name: string, request: WriteRequest): Promise<TextAnswer> {
+    const here = () => this.executeHere(name, request);
+    return this.#options.forwarding.execute(name, request, here);
   }
 
   async #executeLater(name: string, request: WriteRequest): Promise<TextAnswer> {
@@ -123,7 +128,7 @@ export class NodeDatabases implements Databases {
     }
     // What this node has not heard of yet may be there: the leader knows.
     if (!catalog.isLeading && !catalog.has(name)) {
-      return await this.#options.forwarding.execute(name, request);
+      return await this.#atOwner(name, request);
     }
     try {
       return await this.executeHere(name, request);
@@ -145,7 +150,7 @@ export class NodeDatabases implements Databases {
     const { catalog, forwarding } = this.#options;
     const { replica } = catalog.system;
     try {
-      const epoch = await forwarding.prove(SYSTEM_DATABASE, deadlineMs);
+      const epoch = await forwarding.prove(SYSTEM_DATABASE, deadlineMs, () => replica.prove());
       await this.#reached(replica, epoch, deadlineMs);
       await catalog.refresh();
     } catch {
@@ -240,12 +245,12 @@ export class NodeDatabases implements Databases {
   }
 
   async #prove(replica: Replica, deadlineMs: number): Promise<number> {
-    if (replica.state !== "owning") {
-      return await this.#options.forwarding.prove(replica.name, deadlineMs);
-    }
+    const atOwner = () =>
+      this.#options.forwarding.prove(replica.name, deadlineMs, () => replica.prove());
+    if (replica.state !== "owning") return await atOwner();
     return await replica.prove().catch((error) => {
       if (!isFailure(error, "elsewhere")) throw error;
-      return this.#options.forwarding.prove(replica.name, deadlineMs);
+      return atOwner();
     });
   }
 

@@ -76,8 +76,9 @@ export class Membership {
     this.leadership = new Leadership(this.#leadershipOptions());
     this.forwarding = new Forwarding({
       clock,
-      leader: () => this.links.leader,
-      isElecting: () => this.leadership.isElecting,
+      leader: () => (this.leadership.isLeaderInDoubt ? null : this.links.leader),
+      leads: () => this.leadership.claim !== null,
+      isElecting: () => this.leadership.isElecting || this.leadership.isLeaderInDoubt,
       ownerAddress: () => this.#otherOwner(),
       call: (node, method, request) => this.#call(node, method, request),
     });
