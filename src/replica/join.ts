@@ -108,8 +108,8 @@ async function readPlan(
   let snapshot: ChainObject | null = null;
   const bytesTotal = objects.reduce((sum, { size }) => sum + size, 0);
   let bytes = 0;
-  const passed = (piece: Uint8Array) => {
-    bytes += piece.byteLength;
+  const passed = (more: number) => {
+    bytes += more;
     options.onProgress?.({ bytes, bytesTotal });
   };
   const take = async (pages: readonly Page[], header: EpochHeader) => {
@@ -235,10 +235,12 @@ async function fetchWhole(chain: Chain, object: ChainObject): Promise<Uint8Array
 
 async function* counted(
   pieces: AsyncIterable<Uint8Array> | readonly Uint8Array[],
-  passed: (piece: Uint8Array) => void,
+  passed: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   for await (const piece of pieces) {
+    // Its memory may be given back by the time that the next one is asked for.
+    const { byteLength } = piece;
     yield piece;
-    passed(piece);
+    passed(byteLength);
   }
 }

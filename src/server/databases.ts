@@ -111,11 +111,12 @@ export class NodeDatabases implements Databases {
   async #forward(name: string, request: WriteRequest, error: unknown): Promise<TextAnswer> {
     // Whoever has taken the chain does it, and nothing of it was done here.
     if (!isFailure(error, "elsewhere") || request.trusted) throw error;
-    return await this.#elsewhere(name, request);
+    return await this.#atOwner(name, request);
   }
 
-  #elsewhere(name: string, request: WriteRequest): Promise<TextAnswer> {
-    return this.#options.forwarding.execute(name, request, () => this.executeHere(name, request));
+  #atOwner(name: string, request: WriteRequest): Promise<TextAnswer> {
+    const here = () => this.executeHere(name, request);
+    return this.#options.forwarding.execute(name, request, here);
   }
 
   async #executeLater(name: string, request: WriteRequest): Promise<TextAnswer> {
@@ -123,7 +124,7 @@ export class NodeDatabases implements Databases {
     refuseSystem(name, request);
     // What this node has not heard of yet may be there: the leader knows.
     if (!catalog.isLeading && !catalog.has(name)) {
-      return await this.#elsewhere(name, request);
+      return await this.#atOwner(name, request);
     }
     try {
       return await this.executeHere(name, request);
@@ -240,12 +241,12 @@ export class NodeDatabases implements Databases {
   }
 
   async #prove(replica: Replica, deadlineMs: number): Promise<number> {
-    const { forwarding } = this.#options;
-    const prove = () => replica.prove();
-    if (replica.state !== "owning") return await forwarding.prove(replica.name, deadlineMs, prove);
-    return await prove().catch((error) => {
+    const atOwner = () =>
+      this.#options.forwarding.prove(replica.name, deadlineMs, () => replica.prove());
+    if (replica.state !== "owning") return await atOwner();
+    return await replica.prove().catch((error) => {
       if (!isFailure(error, "elsewhere")) throw error;
-      return forwarding.prove(replica.name, deadlineMs, prove);
+      return atOwner();
     });
   }
 

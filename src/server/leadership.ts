@@ -77,6 +77,11 @@ export class Leadership {
     return this.#standingBy?.isSeeking ?? true;
   }
 
+  /** A leader is linked, but silent or without its store: nobody knows whether it goes on. */
+  get isLeaderInDoubt(): boolean {
+    return this.#standingBy?.state === "watching";
+  }
+
   /** Resolves when this node leads, or its first call to the leader had an outcome. */
   async start(system: Replica): Promise<void> {
     this.#system = system;
@@ -112,7 +117,6 @@ export class Leadership {
     this.#standingBy?.onOwnership(claim);
   }
 
-  /** Something happened to the links of a node that does not lead. */
   get standby(): StandingBy | null {
     return this.#standingBy;
   }
@@ -127,10 +131,10 @@ export class Leadership {
    * that does not lead, `conflict` when nobody, or not the preferred one, can succeed.
    */
   async stepDown(preferred?: string): Promise<HandOver> {
-    const { clock, node, log } = this.#options;
+    const { clock, node } = this.#options;
     const startedMs = clock.monotonicMs();
     const successor = this.#successor(preferred);
-    log.info("stepping down", { successor });
+    this.#options.log.info("stepping down", { successor });
     const next = nextLeader(clock, node.id, this.#waiting);
     next.catch(() => {});
     await this.#resign(successor);
@@ -221,8 +225,7 @@ export class Leadership {
     this.#standingBy?.end();
     this.#standingBy = null;
     this.#lastClaimAtMs = clock.monotonicMs();
-    const claim = system.ownership?.claim.epoch ?? system.tip;
-    this.#claim = claim;
+    const claim = this.#claim = system.ownership?.claim.epoch ?? system.tip;
     log.info("this node leads", { reason, term: system.ownership?.term ?? 0, epoch: claim });
     this.#options.onWon(claim);
     this.#leading = this.#leads(system, before !== undefined && before.node !== node.id);

@@ -76,9 +76,9 @@ export class Membership {
     this.leadership = new Leadership(this.#leadershipOptions());
     this.forwarding = new Forwarding({
       clock,
-      leader: () => this.links.leader,
+      leader: () => (this.leadership.isLeaderInDoubt ? null : this.links.leader),
       leads: () => this.leadership.claim !== null,
-      isElecting: () => this.leadership.isSeeking,
+      isElecting: () => this.leadership.isSeeking || this.leadership.isLeaderInDoubt,
       ownerAddress: () => this.#otherOwner(),
       call: (node, method, request) => this.#call(node, method, request),
     });
@@ -185,7 +185,12 @@ export class Membership {
         },
         onLost: () => this.leadership.standby?.on({ kind: "unlinked", by: "close" }),
         onEpoch: (database, epoch, bytes) => catalog.push(database, epoch, bytes),
-        onRoster,
+        onRoster: (roster) => {
+          for (const { node, nonce } of roster.members) {
+            if (node !== facts.node) this.proofs.expect(node, nonce);
+          }
+          onRoster(roster);
+        },
         onOrder,
         onLeaderStore: (isFailing) =>
           this.leadership.standby?.on({ kind: "leader_store", isFailing }),
@@ -226,6 +231,8 @@ export class Membership {
 
   async #onLead(isSuccessor: boolean): Promise<void> {
     const { catalog, onLead } = this.#options;
+    // Those that are known here; clients wait for them.
+    if (isSuccessor) void catalog.claimAll();
     await catalog.system.database.prepare();
     await catalog.refresh();
     if (isSuccessor) void catalog.claimAll();
