@@ -159,6 +159,24 @@ describe("a node that follows and comes to an epoch with", () => {
   }, 60_000);
 });
 
+test(
+  "a node that starts where another database's snapshot is the chain's end says so",
+  async () => {
+    const store = await storeWith(["swapped", "donor"]);
+    for (let epoch = SNAPSHOT + 1; epoch <= TIP; epoch++) epochOf(store, "swapped", epoch).take();
+    const snapshot = snapshotOf(store, "swapped");
+    const good = snapshot.read();
+    snapshot.put(snapshotOf(store, "donor").read());
+    const node = await folder.node({ store, set: { eligible: "false" } }).start();
+    const { status, body } = await ask(node, "swapped");
+    expect({ status, kind: body.error?.kind }).toEqual({ status: 500, kind: "corrupt" });
+    expect(body.error?.message).toContain(`Cannot use ${snapshot.key}: its database checksum is `);
+    snapshot.put(good);
+    await until(() => serves(node, "swapped", SNAPSHOT));
+  },
+  60_000,
+);
+
 describe("the chain of system with a flipped bit", () => {
   test("keeps a node from starting, which says where; whole again, it starts", async () => {
     const store = await storeWith(["well"]);
