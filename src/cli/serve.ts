@@ -64,9 +64,11 @@ export async function serve(
       childCommand: around.command,
       running: () => port.running,
       onState: (state) => {
-        if (state !== "active") port.renew();
+        if (state === "active") port.resume();
+        else port.drain();
       },
-      exit: end.exit,
+      exit: (code) => process.exit(code),
+      shutDown: end.inOrder,
     });
     app = appOf(config, handle.node, around, log);
     try {
@@ -134,25 +136,28 @@ function sayWhoMay(config: Config, log: Log): void {
 interface EndOfServing {
   /** Resolves to the exit code. */
   readonly reached: Promise<number>;
-  /** The node's own way out. */
-  exit(code: number): void;
+  /** As a signal does; the node's own way out. */
+  inOrder(): void;
 }
 
 /** The first signal stops in order, the second at once. */
 function endOfServing(log: Log): EndOfServing {
   const { promise, resolve } = Promise.withResolvers<number>();
   let stopping = false;
+  const stop = (why: object) => {
+    stopping = true;
+    log.info("stopping", { ...why });
+    resolve(0);
+  };
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       if (stopping) process.exit(130);
-      stopping = true;
-      log.info("stopping", { signal });
-      resolve(0);
+      stop({ signal });
     });
   }
   process.on("unhandledRejection", (error) => {
     log.error("a bug: a rejection that nobody handled", { error: describe(error) });
     throw error;
   });
-  return { reached: promise, exit: (code) => process.exit(code) };
+  return { reached: promise, inOrder: () => stop({ order: "shutdown" }) };
 }

@@ -206,6 +206,14 @@ export class BrokerRecord {
     }
     throw new Failure("unavailable", `Cannot write ${key}: it changes all the time`);
   }
+
+  /** Takes the file away, if this process wrote it. */
+  async remove({ node, nonce }: Pick<BrokerFile, "node" | "nonce">): Promise<void> {
+    const { store } = this.#parts;
+    if ((await readBrokerFile(store, node))?.nonce === nonce) await store.remove([brokerKey(node)]);
+    this.#etag = undefined;
+    this.#isWritten = false;
+  }
 }
 
 const UNSETTLED_MAX = 16;

@@ -78,6 +78,7 @@ export class Leadership {
 
   /** Resolves when this node leads or has begun to stand by. */
   async start(system: Replica): Promise<void> {
+    this.#open = true;
     this.#system = system;
     this.#cancelStalls = watchStalls(this.#options.clock, (ms) => this.#stalled(ms));
     // A chain that this process just created is owned from its first epoch on.
@@ -155,6 +156,7 @@ export class Leadership {
     this.#open = false;
     this.#cancelStalls();
     this.#standingBy?.end();
+    this.#standingBy = null;
     this.#leading?.end();
   }
 
