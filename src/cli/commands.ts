@@ -1,6 +1,7 @@
 /** Every command, in the order of the overview. What runs is loaded when it is run. */
 import { ACCESS_COMMANDS } from "./access-commands.ts";
 import type { OptionSpec } from "./arguments.ts";
+import { CLUSTER_COMMANDS } from "./cluster-commands.ts";
 import { type Command, URL_OPTIONS } from "./command.ts";
 import { CONFIG_OPTIONS } from "./settings.ts";
 
@@ -197,4 +198,10 @@ const REST: readonly Command[] = [
   },
 ];
 
-export const COMMANDS: readonly Command[] = [...NODE, ...DATABASE, ...ACCESS_COMMANDS, ...REST];
+export const COMMANDS: readonly Command[] = [
+  ...NODE,
+  ...CLUSTER_COMMANDS,
+  ...DATABASE,
+  ...ACCESS_COMMANDS,
+  ...REST,
+];
