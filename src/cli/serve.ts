@@ -12,6 +12,7 @@ import { createApp, type HttpApp } from "../http/app.ts";
 import type { HeadgateNode } from "../http/node.ts";
 import { ClientPort } from "../server/client-port.ts";
 import type { Listener } from "../server/listen.ts";
+import { type ServiceManager, serviceManager } from "../server/service-manager.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { configOf } from "./settings.ts";
@@ -43,6 +44,8 @@ export async function serve(
     write: (line) => around.writeError(`${line}\n`),
   });
   const end = endOfServing(log);
+  const manager = serviceManager(environment["NOTIFY_SOCKET"], log);
+  manager.status("starting");
   let app: HttpApp | null = null;
   // The port comes first, since the node publishes the address that others reach it by.
   const port = new ClientPort({
@@ -81,9 +84,12 @@ export async function serve(
         commit: COMMIT,
       });
       sayWhoMay(config, log);
+      tellStatus(manager, handle.node);
+      manager.ready();
       await Promise.race([onServing({ node: handle.node, listener }, log), end.reached]);
       return await end.reached;
     } finally {
+      manager.stopping();
       // Clients' requests go on until the lead is handed over, and then are told to go elsewhere.
       await handle.leave();
       await port.stop(STOP_TIMEOUT_MS);
@@ -93,6 +99,18 @@ export async function serve(
   } finally {
     await port.stop(0);
   }
+}
+
+/** In a line, at each change. */
+function tellStatus(manager: ServiceManager, node: HeadgateNode): void {
+  const tell = () => {
+    const { role, state } = node.ready();
+    const { leader, term, nodes } = node.cluster.status();
+    const who = leader?.id ?? "nobody";
+    manager.status(`${role}, ${state}; ${who} leads in term ${term}; ${nodes.length} nodes`);
+  };
+  tell();
+  node.cluster.watch(tell);
 }
 
 function appOf(config: Config, node: HeadgateNode, { clock }: Surroundings, log: Log): HttpApp {
