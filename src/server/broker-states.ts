@@ -11,6 +11,7 @@ import type { Clock } from "../base/clock.ts";
 import { describe } from "../base/failure.ts";
 import { DRAIN_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
+import { Turns } from "../base/turns.ts";
 import type { BrokerState } from "../members/roster.ts";
 
 /** `process` is the nonce of the process that ran when the order was given; "" for none. */
@@ -43,15 +44,15 @@ export class BrokerStates {
   readonly #rows = new Map<string, BrokerRow>();
   #state: BrokerState = "active";
   #isLeaving = false;
-  #turn: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(options: BrokerStatesOptions) {
     this.#options = options;
   }
 
-  /** This node's own. */
+  /** This node's own, as it tells it: one whose process ends drains, whatever it is wanted for. */
   get state(): BrokerState {
-    return this.#state;
+    return this.#isLeaving && this.#state === "active" ? "draining" : this.#state;
   }
 
   /** False once this node drains, or its process ends. */
@@ -84,22 +85,20 @@ export class BrokerStates {
 
   /** The order of a leader, or what the rows say of this node. One after another. */
   order(state: BrokerState): Promise<void> {
-    return this.#next(() => this.#enter(state));
+    return this.#turns.take(() => this.#enter(state));
   }
 
   /** A node that drains leads only while no other could. */
   onRoster(): void {
-    if (this.#state !== "active" && this.#options.leads()) void this.#next(() => this.#stepDown());
+    if (this.#state !== "active" && this.#options.leads()) {
+      void this.#turns.take(() => this.#stepDown());
+    }
   }
 
   /** The process ends: hands over the lead, and takes no new work after that. */
   async leave(): Promise<void> {
-    await this.#next(() => this.#stepDown());
+    await this.#turns.take(() => this.#stepDown());
     this.#isLeaving = true;
-  }
-
-  #next(work: () => Promise<void>): Promise<void> {
-    return this.#turn = this.#turn.then(work);
   }
 
   async #enter(state: BrokerState): Promise<void> {

@@ -79,6 +79,8 @@ export class OwnState {
   async leave(): Promise<void> {
     await this.states.leave();
     this.#options.onChange();
+    // Nobody is to hand the lead over to it.
+    this.#options.membership().links.reportNow();
   }
 
   close(): void {

@@ -161,7 +161,10 @@ test("a process that ends hands over the lead, and obeys no order after that", (
   void states.leave();
   pass(100);
   expect(done).toEqual(["stepped down"]);
-  expect(states.takesWork).toBe(false);
+  expect({ takesWork: states.takesWork, told: states.state }).toEqual({
+    takesWork: false,
+    told: "draining",
+  });
   order("active");
   expect(states.takesWork).toBe(false);
 });
