@@ -164,7 +164,8 @@ const REST: readonly Command[] = [
     operands: "--store URL",
     summary: "try a store and this machine",
     about: "Tries whether a store keeps the promises that a cluster needs, and says what its\n" +
-      "requests take and cost and what is wrong with this machine.",
+      "requests take and cost, what is wrong with this machine, and which nodes of the cluster\n" +
+      "cannot be reached from it.",
     example: "headgate doctor --store s3://my-bucket/headgate?region=eu-central-1",
     options: [
       ...CONFIG_OPTIONS.filter(({ name }) =>
