@@ -226,6 +226,22 @@ describe("the command line", () => {
     60_000,
   );
 
+  test("needs no token where it has the bucket, which holds the secret", async () => {
+    const guarded = folder.node({ store: folder.fileStore(), set: { "auth.required": "true" } });
+    nodes.push(await guarded.start());
+    const run = (...args: string[]) => headgate(["cluster", ...args]);
+    const bucket = ["--store", guarded.store];
+    expect(await run("status", "--url", guarded.url)).toMatchObject({ code: 1, out: "" });
+    expect((await run("status", ...bucket)).out).toContain(`leader   ${guarded.id} at `);
+    const update = ["broker", "update", guarded.id, "--state", "draining", "--wait"];
+    expect((await run(...update, ...bucket)).code).toBe(0);
+    const stepDown = await run("leader", "stepdown", ...bucket);
+    expect(stepDown).toMatchObject({ code: 1, out: "" });
+    expect(stepDown.err).toContain("no other node could lead");
+    const wrong = ["--token", "a.b.c"];
+    expect((await run("status", ...bucket, ...wrong)).code).toBe(1);
+  }, 60_000);
+
   test("watches through a change of leaders, and ends with ctrl-c", async () => {
     const first = await leader();
     const watch = Bun.spawn(commandLine(["cluster", "watch", "--url", first.url]), {

@@ -75,6 +75,11 @@ export class NodeProcess {
     this.nodeIdPath = options.nodeIdPath ?? join(directory, "node_id");
   }
 
+  /** As `--store` takes it; the keys of a bucket are left out. */
+  get store(): string {
+    return storeOf(this.#options.store).url;
+  }
+
   get url(): string {
     return `http://127.0.0.1:${this.#port}`;
   }
