@@ -12,6 +12,7 @@ import { createApp, type HttpApp } from "../http/app.ts";
 import type { HeadgateNode } from "../http/node.ts";
 import { ClientPort } from "../server/client-port.ts";
 import type { Listener } from "../server/listen.ts";
+import { type ServiceManager, serviceManager } from "../server/service-manager.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { configOf } from "./settings.ts";
@@ -43,6 +44,8 @@ export async function serve(
     write: (line) => around.writeError(`${line}\n`),
   });
   const end = endOfServing(log);
+  const manager = serviceManager(environment["NOTIFY_SOCKET"], log);
+  manager.status("starting");
   let app: HttpApp | null = null;
   // The port comes first, since the node publishes the address that others reach it by.
   const port = new ClientPort({
@@ -64,9 +67,11 @@ export async function serve(
       childCommand: around.command,
       running: () => port.running,
       onState: (state) => {
-        if (state !== "active") port.renew();
+        if (state === "active") port.resume();
+        else port.drain();
       },
-      exit: end.exit,
+      exit: (code) => process.exit(code),
+      shutDown: end.inOrder,
     });
     app = appOf(config, handle.node, around, log);
     try {
@@ -79,9 +84,12 @@ export async function serve(
         commit: COMMIT,
       });
       sayWhoMay(config, log);
+      tellStatus(manager, handle.node);
+      manager.ready();
       await Promise.race([onServing({ node: handle.node, listener }, log), end.reached]);
       return await end.reached;
     } finally {
+      manager.stopping();
       // Clients' requests go on until the lead is handed over, and then are told to go elsewhere.
       await handle.leave();
       await port.stop(STOP_TIMEOUT_MS);
@@ -91,6 +99,18 @@ export async function serve(
   } finally {
     await port.stop(0);
   }
+}
+
+/** In a line, at each change. */
+function tellStatus(manager: ServiceManager, node: HeadgateNode): void {
+  const tell = () => {
+    const { role, state } = node.ready();
+    const { leader, term, nodes } = node.cluster.status();
+    const who = leader?.id ?? "nobody";
+    manager.status(`${role}, ${state}; ${who} leads in term ${term}; ${nodes.length} nodes`);
+  };
+  tell();
+  node.cluster.watch(tell);
 }
 
 function appOf(config: Config, node: HeadgateNode, { clock }: Surroundings, log: Log): HttpApp {
@@ -134,25 +154,28 @@ function sayWhoMay(config: Config, log: Log): void {
 interface EndOfServing {
   /** Resolves to the exit code. */
   readonly reached: Promise<number>;
-  /** The node's own way out. */
-  exit(code: number): void;
+  /** As a signal does; the node's own way out. */
+  inOrder(): void;
 }
 
 /** The first signal stops in order, the second at once. */
 function endOfServing(log: Log): EndOfServing {
   const { promise, resolve } = Promise.withResolvers<number>();
   let stopping = false;
+  const stop = (why: object) => {
+    stopping = true;
+    log.info("stopping", { ...why });
+    resolve(0);
+  };
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       if (stopping) process.exit(130);
-      stopping = true;
-      log.info("stopping", { signal });
-      resolve(0);
+      stop({ signal });
     });
   }
   process.on("unhandledRejection", (error) => {
     log.error("a bug: a rejection that nobody handled", { error: describe(error) });
     throw error;
   });
-  return { reached: promise, exit: (code) => process.exit(code) };
+  return { reached: promise, inOrder: () => stop({ order: "shutdown" }) };
 }

@@ -23,8 +23,8 @@ export interface HubOptions {
   /** This node as a member of its own roster. */
   self(): Member;
   storeFailingMs(): number;
-  /** The state that an operator wants a node in; undefined when nobody said. */
-  desired(node: string): BrokerState | undefined;
+  /** The state that an operator wants a node in, as it holds for that process of it, if any. */
+  desired(node: string, process: string): BrokerState | undefined;
   /** A link ended, or another came. */
   onLinks(change: "added" | "ended"): void;
   onRoster(roster: RosterMessage): void;
@@ -41,6 +41,8 @@ interface Link {
 
 /** A link whose pings were not answered for so long gives way to another one of its node. */
 const UNANSWERED_MS = 2_000;
+/** The roster is told each so many pings, for the heads and the work in it. */
+const ROSTER_PINGS = 5;
 
 export class Hub {
   readonly #options: HubOptions;
@@ -48,6 +50,7 @@ export class Hub {
   readonly #roster = new Roster();
   #cancelPing: (() => void) | null;
   #isRosterDue = false;
+  #pings = 0;
 
   constructor(options: HubOptions) {
     this.#options = options;
@@ -106,6 +109,11 @@ export class Hub {
     this.#tellRoster();
   }
 
+  /** All wishes were read anew. */
+  orderAll(): void {
+    for (const [node, link] of this.#links) this.#order(node, link);
+  }
+
   /** This node's own facts have changed. */
   changed(): void {
     this.#tellRoster();
@@ -127,7 +135,7 @@ export class Hub {
   }
 
   #order(node: string, { channel }: Link): void {
-    const state = this.#options.desired(node);
+    const state = this.#options.desired(node, channel.peer.process);
     if (state !== undefined) channel.send(LINK_FRAMES.order, { state });
   }
 
@@ -168,7 +176,8 @@ export class Hub {
     for (const node of gone) {
       this.#links.get(node)?.channel.close("nothing was heard of it for too long");
     }
-    if (isNews) this.#tellRoster();
+    this.#pings++;
+    if (isNews || this.#pings % ROSTER_PINGS === 0) this.#tellRoster();
   }
 
   /** Many changes at once are told once. */

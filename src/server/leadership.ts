@@ -84,6 +84,7 @@ export class Leadership {
 
   /** Resolves when this node leads, or its first call to the leader had an outcome. */
   async start(system: Replica): Promise<void> {
+    this.#open = true;
     this.#system = system;
     this.#cancelStalls = watchStalls(this.#options.clock, (ms) => this.#stalled(ms));
     // A chain that this process just created is owned from its first epoch on.
@@ -160,6 +161,7 @@ export class Leadership {
     this.#open = false;
     this.#cancelStalls();
     this.#standingBy?.end();
+    this.#standingBy = null;
     this.#leading?.end();
   }
 

@@ -49,7 +49,7 @@ export interface MembershipOptions {
   state(): BrokerState;
   /** Requests that are being answered. */
   running(): number;
-  desired(node: string): BrokerState | undefined;
+  desired(node: string, process: string): BrokerState | undefined;
   /** An operator wants this node in that state. */
   onOrder(state: BrokerState): void;
   /** After each change of members or leader. */
@@ -95,6 +95,18 @@ export class Membership {
   close(): void {
     this.leadership.close();
     this.links.close("the node is stopping");
+  }
+
+  /** Leaves the roster: this node neither follows a leader's word nor leads, until `join`. */
+  retire(): void {
+    this.leadership.close();
+    this.links.isAway = true;
+    this.book.forget();
+  }
+
+  async join(): Promise<void> {
+    this.links.isAway = false;
+    await this.start(this.#system());
   }
 
   /** What replicas ask of and tell the cluster. */

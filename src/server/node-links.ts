@@ -29,7 +29,7 @@ export interface NodeLinksOptions {
   system(): Replica;
   self(): Member;
   storeFailingMs(): number;
-  desired(node: string): BrokerState | undefined;
+  desired(node: string, process: string): BrokerState | undefined;
   readonly events: NodeLinksEvents;
 }
 
@@ -38,6 +38,8 @@ export class NodeLinks implements Links {
   #link: LeaderLink | null = null;
   #hub: Hub | null = null;
   #isLeaderStoreFailing = false;
+  /** Set while this node is in no roster: a call that was under way makes no link any more. */
+  #isAway = false;
 
   constructor(options: NodeLinksOptions) {
     this.#options = options;
@@ -97,6 +99,12 @@ export class NodeLinks implements Links {
     if (!link) return;
     link.close(reason);
     this.#options.events.onUnlinked();
+  }
+
+  /** This node leaves the roster, or comes back to it. */
+  set isAway(isAway: boolean) {
+    this.#isAway = isAway;
+    if (isAway) this.drop("this node retires");
   }
 
   contenders(): readonly Contender[] {
@@ -213,7 +221,8 @@ export class NodeLinks implements Links {
       throw error;
     }
     // A newer one was found meanwhile.
-    if (system().ownership?.claim.epoch !== hello.claim || this.#hub) return refuse("too late");
+    const isNewest = system().ownership?.claim.epoch === hello.claim;
+    if (!isNewest || this.#hub || this.#isAway) return refuse("too late");
     this.#linked(channel, hello);
     return "linked";
   }

@@ -80,6 +80,11 @@ export class NodeProcess {
     this.memoryDir = options.memoryDir ?? join(directory, "memory");
   }
 
+  /** As `--store` takes it; the keys of a bucket are left out. */
+  get store(): string {
+    return storeOf(this.#options.store).url;
+  }
+
   get url(): string {
     return `http://${this.#address}:${this.#port}`;
   }
