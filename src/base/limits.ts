@@ -241,5 +241,9 @@ export const PEER_CALL_HEAD_CHARACTERS_MAX = 64 * KIB;
 /** Calls or answers that go in one frame, and their characters; a larger one goes alone. */
 export const PEER_BATCH_CALLS_MAX = 4_096;
 export const PEER_BATCH_CHARACTERS_MAX = 1 * MIB;
+/** Databases whose workspaces a standby opens when it may have to lead, and how long it keeps them. */
+export const DATABASES_PREPARED_MAX = 8;
+export const WORKSPACE_PREPARED_MS = 10_000;
+
 /** How long after a call's deadline its caller waits for the answer: who has it knows better. */
 export const PEER_CALL_GRACE_MS = 250;

@@ -7,6 +7,7 @@ import { describe, Failure } from "../base/failure.ts";
 import { TAKEN_AT_ONCE_MAX } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
+import type { ClaimWish } from "../replica/claims.ts";
 import type { Parts } from "../replica/parts.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import type { JoinProgress } from "../replica/join.ts";
@@ -174,9 +175,12 @@ export class Catalog {
   }
 
   /** Takes the chains of the leader before, which may not know yet that it is none. */
-  async claimAll(): Promise<void> {
+  async claimAll(wish: ClaimWish = {}): Promise<void> {
+    const { systemClaim } = this.#options.hooks;
     await this.#each("claim", async (replica) => {
-      if (!replica.dropped) await replica.claim(this.#options.hooks.systemClaim());
+      if (replica.dropped || await replica.claim(systemClaim(), wish)) return;
+      // There was more than it knew.
+      if (this.isLeading && !replica.dropped) await replica.claim(systemClaim());
     });
   }
 

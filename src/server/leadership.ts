@@ -7,7 +7,7 @@ import { describe, Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import { dampingMs } from "../election/damping.ts";
 import type { HandOver } from "../http/node.ts";
-import type { Ownership } from "../replica/claims.ts";
+import type { ClaimWish, Ownership } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Store } from "../store/store.ts";
 import type { LeaderHeartbeat } from "./cluster-files.ts";
@@ -29,6 +29,8 @@ export interface LeadershipOptions extends Pick<LeadingOptions, "links" | "resig
   readonly heartbeatMs: number;
   readonly staleMs: number;
   readonly network: Links;
+  /** How `system` is to be claimed over that claim. */
+  wish(over: number | undefined): ClaimWish;
   /** The claim is won: links may be taken from now on. */
   onWon(claim: number): void;
   /**
@@ -111,10 +113,8 @@ export class Leadership {
     const { claim } = ownership;
     const { node } = this.#options;
     for (const heard of this.#waiting) heard(ownership);
-    const isOurs = claim.node === node.id;
-    if (isOurs && claim.epoch !== this.#claim && this.#lastClaimAtMs > 0) {
-      void checkReplaced(claim.address, this.#options);
-    }
+    const isOther = claim.epoch !== this.#claim && this.#lastClaimAtMs > 0;
+    if (claim.node === node.id && isOther) void checkReplaced(claim.address, this.#options);
     this.#standingBy?.onOwnership(claim);
   }
 
@@ -218,7 +218,7 @@ export class Leadership {
     const system = this.#system;
     if (!system) return "data";
     const before = system.ownership?.claim;
-    const won = await system.claim(null, over === undefined ? {} : { over });
+    const won = await system.claim(null, this.#options.wish(over));
     // It may have been lost again by the time that this is heard of.
     if (!won || system.state !== "owning" || !this.#open) {
       log.info("the cluster was not claimed", { owner: system.ownership?.claim.node ?? null });

@@ -52,6 +52,7 @@ export function membershipOf(
     brokerStaleMs: mode.broker_stale_threshold_secs * 1000,
     catalog,
     transport: peers,
+    prepareWorkspace: (replica) => assembly.prepareWorkspace(replica),
     storeFailingMs: () => assembly.storeFailingMs(),
     state: () => states.state,
     running,

@@ -18,6 +18,7 @@ import { Forwarding, type PeerAnswer } from "./forwarding.ts";
 import { Leadership, type LeadershipOptions } from "./leadership.ts";
 import type { LinkTransport } from "./links.ts";
 import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
+import { Preparation } from "./preparation.ts";
 import { probeAddress } from "./probe-address.ts";
 import { Proofs } from "./proofs.ts";
 
@@ -45,6 +46,8 @@ export interface MembershipOptions {
   readonly brokerStaleMs: number;
   readonly catalog: Catalog;
   readonly transport: Transport;
+  /** Opens the workspace that a claim of this replica will ask for. */
+  prepareWorkspace?(replica: Replica): void;
   storeFailingMs(): number;
   state(): BrokerState;
   /** Requests that are being answered. */
@@ -66,10 +69,17 @@ export class Membership {
   readonly book: AddressBook;
   readonly proofs: Proofs;
   readonly #options: MembershipOptions;
+  readonly #preparation: Preparation;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
-    const { store, layout, clock } = options;
+    const { store, layout, clock, log, catalog } = options;
+    this.#preparation = new Preparation({
+      clock,
+      log,
+      replica: (name) => catalog.peek(name),
+      prepare: (replica) => options.prepareWorkspace?.(replica),
+    });
     this.book = new AddressBook(store, () => this.self());
     this.proofs = new Proofs(store, layout);
     this.links = new NodeLinks(this.#linksOptions());
@@ -113,11 +123,17 @@ export class Membership {
   get hooks(): Omit<ReplicaHooks, "onSnapshot" | "onJoining"> {
     return {
       systemClaim: () => this.leadership.claim,
-      proveLead: () => this.#system().prove(),
+      proveLead: () => this.#preparation.hasJustWon ? Promise.resolve() : this.#system().prove(),
       onFenced: (replica) => this.#onFenced(replica),
       onDurable: (database, epoch, bytes) => this.links.hub?.push(database, epoch, bytes),
       onOwnership: (database, ownership) => {
-        if (database === SYSTEM_DATABASE) this.leadership.onOwnership(ownership);
+        if (database !== SYSTEM_DATABASE) return;
+        const { facts } = this.#options;
+        const { node, successor } = ownership.claim;
+        const isHandedOver = successor !== null && node !== facts.node &&
+          this.links.leader === node;
+        if (isHandedOver && facts.eligible) this.#preparation.resigned();
+        this.leadership.onOwnership(ownership);
       },
     };
   }
@@ -189,14 +205,21 @@ export class Membership {
       events: {
         onLinked: () => {
           catalog.isPushed = true;
+          this.#preparation.over();
           this.leadership.standby?.on({ kind: "linked" });
           this.forwarding.leaderChanged();
         },
         onUnlinked: () => {
           catalog.isPushed = false;
         },
-        onLost: () => this.leadership.standby?.on({ kind: "unlinked", by: "close" }),
-        onEpoch: (database, epoch, bytes) => catalog.push(database, epoch, bytes),
+        onLost: () => {
+          if (facts.eligible) this.#preparation.lost();
+          this.leadership.standby?.on({ kind: "unlinked", by: "close" });
+        },
+        onEpoch: (database, epoch, bytes) => {
+          this.#preparation.heard(database);
+          catalog.push(database, epoch, bytes);
+        },
         onRoster: (roster) => {
           for (const { node, nonce } of roster.members) {
             if (node !== facts.node) this.proofs.expect(node, nonce);
@@ -225,11 +248,13 @@ export class Membership {
       heartbeatMs,
       staleMs,
       network: this.links,
+      wish: (over) => this.#preparation.wish(over),
       links: () => ({
         links: this.links.hub?.links ?? 0,
         isLate: (ms) => this.links.hub?.isLate(ms) ?? false,
       }),
       onWon: (claim) => {
+        this.#preparation.won();
         this.links.lead(claim, this.#system().ownership?.term ?? 0);
         this.forwarding.leaderChanged();
       },
@@ -244,7 +269,8 @@ export class Membership {
   async #onLead(isSuccessor: boolean): Promise<void> {
     const { catalog, onLead } = this.#options;
     // Those that are known here; clients wait for them.
-    if (isSuccessor) void catalog.claimAll();
+    if (isSuccessor) void catalog.claimAll(this.#preparation.wish(undefined));
+    this.#preparation.over();
     await catalog.system.database.prepare();
     await catalog.refresh();
     if (isSuccessor) void catalog.claimAll();
