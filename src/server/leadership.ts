@@ -6,6 +6,8 @@ import type { Clock } from "../base/clock.ts";
 import { describe, Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import { dampingMs } from "../election/damping.ts";
+import { MAKE_WAY_MS } from "../election/lead.ts";
+import type { HandOver } from "../http/node.ts";
 import type { Ownership } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Store } from "../store/store.ts";
@@ -13,10 +15,11 @@ import type { LeaderHeartbeat } from "./cluster-files.ts";
 import { Leading, type LeadingOptions } from "./leading.ts";
 import type { Links } from "./links.ts";
 import { watchStalls } from "./stall.ts";
-import { StandingBy, type Taken } from "./standing-by.ts";
+import { StandingBy, type StandingByOptions, type Taken } from "./standing-by.ts";
 import { chooseSuccessor, nextLeader, type OwnershipWaiters, successors } from "./succession.ts";
 
-export interface LeadershipOptions extends Pick<LeadingOptions, "links" | "resignIfOthers"> {
+export interface LeadershipOptions
+  extends Pick<LeadingOptions, "links" | "resignIfOthers">, Pick<StandingByOptions, "onHeard"> {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
@@ -40,12 +43,6 @@ export interface LeadershipOptions extends Pick<LeadingOptions, "links" | "resig
   release(): Promise<void>;
   /** Another process runs with this node's id: this one must end. */
   onReplaced(failure: Failure): void;
-}
-
-export interface HandOver {
-  readonly from: string;
-  readonly to: string;
-  readonly ms: number;
 }
 
 export class Leadership {
@@ -88,9 +85,9 @@ export class Leadership {
     this.#standBy(system);
   }
 
-  /** `system` was lost. */
+  /** `system` was lost; also by one that is about to resign and claims nothing any more. */
   deposed(): void {
-    if (this.#claim === null) return;
+    if (!this.#leading) return;
     const nowMs = this.#options.clock.monotonicMs();
     this.#dampingMs = dampingMs(this.#dampingMs, nowMs - this.#lastClaimAtMs);
     this.#quietUntilMs = nowMs + this.#dampingMs;
@@ -169,7 +166,7 @@ export class Leadership {
 
   async #resign(successor: string): Promise<void> {
     const system = this.#system;
-    const { node, release } = this.#options;
+    const { clock, node, release } = this.#options;
     if (!system || this.#claim === null) return;
     // From here on nothing is claimed; writes that come wait for the next leader.
     const claim = this.#claim;
@@ -177,17 +174,22 @@ export class Leadership {
     const leading = this.#leading;
     try {
       await release();
+      // Deposed meanwhile, it may even lead again: that is not to be resigned.
+      if (this.#leading !== leading) return;
       await system.resign(successor, new Failure("elsewhere", `${node.id} has stepped down`));
     } catch (error) {
       if (this.#leading === leading && system.state === "owning") this.#claim = claim;
       throw error;
     }
+    if (this.#leading !== leading) return;
     this.#endLead();
+    // Those it makes way for are in no roster of its own: only time lets them go first.
+    if (successor === "") this.#quietUntilMs = clock.monotonicMs() + MAKE_WAY_MS;
     if (this.#open) this.#standBy(system).on({ kind: "resigned" });
   }
 
   #standBy(system: Replica): StandingBy {
-    const { clock, log, store, node, eligible, staleMs, network } = this.#options;
+    const { clock, log, store, node, eligible, staleMs, network, onHeard } = this.#options;
     this.#standingBy?.end();
     return this.#standingBy = new StandingBy({
       clock,
@@ -199,6 +201,7 @@ export class Leadership {
       system,
       links: network,
       quietUntilMs: () => this.#quietUntilMs,
+      onHeard,
       take: (reason, over) => this.#take(reason, over),
     });
   }
