@@ -1,15 +1,17 @@
 /**
- * Many seeds of the simulated world over all cores: `bun scripts/soak.ts [COUNT] [FROM]`. Prints the
- * totals, and each seed that found something with what it found.
+ * Many seeds of a simulated world over all cores: `bun scripts/soak.ts [COUNT] [FROM] [cluster]`.
+ * Prints the totals, and each seed that found something with what it found.
  */
 import { complaints, runSeeds, totals } from "../tests/simulation/seeds.ts";
 
-const [count = "5000", from = "1"] = process.argv.slice(2);
+const [count = "5000", from = "1", world = "replicas"] = process.argv.slice(2);
+if (world !== "replicas" && world !== "cluster") throw new Error(`there is no world ${world}`);
 const startedMs = performance.now();
 let done = 0;
 const reports = await runSeeds({
   from: Number(from),
   count: Number(count),
+  world,
   onReport: (report) => {
     for (const line of complaints([report])) console.log(line);
     if (++done % 500 === 0) console.log(`${done} of ${count} seeds`);

@@ -35,6 +35,11 @@ export const LATE_MS = 2_000;
 const URGENT_MS = 30_000;
 const URGENT_BEAT_MS = 1_000;
 const ALONE_MS = 10_000;
+/**
+ * Whoever resigned for want of links claims again no sooner: by then the others have looked at the
+ * store, which they do twice a second while it beats each second, and had their turns.
+ */
+export const MAKE_WAY_MS = 3_000;
 
 /** `mayResign` is false for a leader that has resigned for want of links and had none since. */
 export function beginLead(nowMs: number, mayResign: boolean): Lead {

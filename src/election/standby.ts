@@ -253,11 +253,12 @@ function stalled(state: Standby, nowMs: number, facts: StandbyFacts): StandbySte
 }
 
 function tick(state: Standby, nowMs: number): StandbyStep {
-  if (state.kind === "candidate" && nowMs >= state.claimAtMs) {
+  if (nowMs < standbyWakesAtMs(state)) return still(state);
+  if (state.kind === "candidate") {
     const { reason } = state;
     return { state: { kind: "claiming", reason, losses: 0 }, actions: [{ kind: "claim", reason }] };
   }
-  if (state.kind === "linked" && nowMs - state.inputAtMs >= SILENCE_MS) {
+  if (state.kind === "linked") {
     const watch = watchFrom(nowMs, SILENCE_MS);
     const { inputAtMs } = state;
     return due({ kind: "watching", why: "silent", inputAtMs, watch }, nowMs);

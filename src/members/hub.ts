@@ -35,7 +35,7 @@ interface Link {
   /** The newest ping sent, and the newest answered. */
   sent: number;
   answered: number;
-  /** When the oldest unanswered ping was sent; Infinity when all are answered. */
+  /** Since when no ping was answered though one waits for it; Infinity when all are answered. */
   waitingSinceMs: number;
 }
 
@@ -81,9 +81,10 @@ export class Hub {
   add(channel: PeerChannel, introduction: LinkHello): void {
     const { clock, log, onLinks } = this.#options;
     const { node, process } = channel.peer;
-    this.#links.get(node)?.channel.close("another link of this node took its place");
+    const before = this.#links.get(node);
     const link: Link = { channel, sent: 0, answered: 0, waitingSinceMs: Infinity };
     this.#links.set(node, link);
+    before?.channel.close("another link of this node took its place");
     this.#roster.add(node, { nonce: process, introduction }, clock.monotonicMs());
     channel.start({
       onFrame: ({ type, head }) => this.#frame(node, link, type, head),
@@ -147,8 +148,11 @@ export class Hub {
     }
     if (type !== LINK_FRAMES.report) return;
     const { ping, ...report } = head as ReportHead;
-    link.answered = Math.max(link.answered, ping);
-    link.waitingSinceMs = link.answered === link.sent ? Infinity : link.waitingSinceMs;
+    if (ping > link.answered) {
+      link.answered = ping;
+      // Behind a long way each answer comes after the next ping was sent.
+      link.waitingSinceMs = ping === link.sent ? Infinity : nowMs;
+    }
     if (this.#roster.heard(node, report, nowMs)) this.#tellRoster();
   }
 

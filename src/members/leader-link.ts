@@ -13,7 +13,7 @@ import {
   type PeerChannel,
   type PingHead,
 } from "./message.ts";
-import type { BrokerState, Report, RosterMessage } from "./roster.ts";
+import { type BrokerState, GONE_MS, type Report, type RosterMessage } from "./roster.ts";
 
 export interface LeaderLinkOptions {
   readonly clock: Clock;
@@ -30,6 +30,12 @@ export interface LeaderLinkOptions {
 
 /** Without input for so long a link says nothing about its leader. */
 const FRESH_MS = 1_500;
+/**
+ * After so many reports without any input the link is given up, and the leader called anew: whether
+ * the network carries again is learned from a call, not from what waits to be sent again. Counted,
+ * not timed: a process that stood still has heard nothing either (I11).
+ */
+const SILENT_REPORTS_MAX = GONE_MS / PING_MS;
 
 export class LeaderLink {
   readonly #channel: PeerChannel;
@@ -37,6 +43,9 @@ export class LeaderLink {
   /** Heads as the leader knows them. */
   #told: Readonly<Record<string, number>> = {};
   #ping = 0;
+  /** Reports since the last input, and when that came. */
+  #silentReports = 0;
+  #heardMs = 0;
   #isOpen = true;
   #cancelReport: (() => void) | null = null;
   readonly #echoes = new Set<(isHeard: boolean) => void>();
@@ -118,6 +127,11 @@ export class LeaderLink {
   /** Goes up each second also without a ping, so that a broken way is noticed from here too. */
   #report(): void {
     if (!this.#isOpen) return;
+    this.#silentReports = this.lastInputMs === this.#heardMs ? this.#silentReports + 1 : 0;
+    this.#heardMs = this.lastInputMs;
+    if (this.#silentReports > SILENT_REPORTS_MAX) {
+      return this.close("nothing was heard of the leader for too long");
+    }
     const { clock, report } = this.#options;
     const { heads, ...rest } = report();
     const news = Object.entries(heads).filter(([database, head]) => this.#told[database] !== head);

@@ -233,9 +233,9 @@ export class Owner {
     workspace.onEnded((id, failure) => this.#batch.ended(id, failure));
   }
 
-  /** One timer for all deadlines, and none while nothing is pending. */
+  /** One timer for all deadlines, and none while nothing is pending; also of an owner that stops. */
   #look(): void {
-    if (this.#cancelLook || !this.#open) return;
+    if (this.#cancelLook) return;
     this.#cancelLook = this.#parts.clock.after(DEADLINE_LOOK_MS, () => {
       this.#cancelLook = null;
       const nowMs = this.#parts.clock.monotonicMs();

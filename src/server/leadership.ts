@@ -6,6 +6,7 @@ import type { Clock } from "../base/clock.ts";
 import { describe, Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import { dampingMs } from "../election/damping.ts";
+import { MAKE_WAY_MS } from "../election/lead.ts";
 import type { HandOver } from "../http/node.ts";
 import type { ClaimWish, Ownership } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -15,10 +16,11 @@ import { Leading, type LeadingOptions } from "./leading.ts";
 import { checkReplaced, wasOwner } from "./last-owner.ts";
 import type { Links } from "./links.ts";
 import { watchStalls } from "./stall.ts";
-import { StandingBy, type Taken } from "./standing-by.ts";
+import { StandingBy, type StandingByOptions, type Taken } from "./standing-by.ts";
 import { chooseSuccessor, nextLeader, type OwnershipWaiters, successors } from "./succession.ts";
 
-export interface LeadershipOptions extends Pick<LeadingOptions, "links" | "resignIfOthers"> {
+export interface LeadershipOptions
+  extends Pick<LeadingOptions, "links" | "resignIfOthers">, Pick<StandingByOptions, "onHeard"> {
   readonly store: Store;
   readonly clock: Clock;
   readonly log: Log;
@@ -97,9 +99,9 @@ export class Leadership {
     await this.#standBy(system).settled;
   }
 
-  /** `system` was lost. */
+  /** `system` was lost; also by one that is about to resign and claims nothing any more. */
   deposed(): void {
-    if (this.#claim === null) return;
+    if (!this.#leading) return;
     const nowMs = this.#options.clock.monotonicMs();
     this.#dampingMs = dampingMs(this.#dampingMs, nowMs - this.#lastClaimAtMs);
     this.#quietUntilMs = nowMs + this.#dampingMs;
@@ -176,27 +178,30 @@ export class Leadership {
 
   async #resign(successor: string): Promise<void> {
     const system = this.#system;
-    const { node, release } = this.#options;
+    const { clock, node, release } = this.#options;
     if (!system || this.#claim === null) return;
     // From here on nothing is claimed; writes that come wait for the next leader.
     const claim = this.#claim;
     this.#claim = null;
+    const leading = this.#leading;
     try {
       await release();
+      // Deposed meanwhile, it may even lead again: that is not to be resigned.
+      if (this.#leading !== leading) return;
       await system.resign(successor, new Failure("elsewhere", `${node.id} has stepped down`));
     } catch (error) {
-      // It may have been lost meanwhile, and nobody else says so to a leader that has no claim.
-      if (system.state === "owning") this.#claim = claim;
-      else this.#endLead();
-      if (this.#claim === null && this.#open) this.#standBy(system);
+      if (this.#leading === leading && system.state === "owning") this.#claim = claim;
       throw error;
     }
+    if (this.#leading !== leading) return;
     this.#endLead();
+    // Those it makes way for are in no roster of its own: only time lets them go first.
+    if (successor === "") this.#quietUntilMs = clock.monotonicMs() + MAKE_WAY_MS;
     if (this.#open) this.#standBy(system).on({ kind: "resigned" });
   }
 
   #standBy(system: Replica): StandingBy {
-    const { clock, log, store, node, eligible, staleMs, network } = this.#options;
+    const { clock, log, store, node, eligible, staleMs, network, onHeard } = this.#options;
     this.#standingBy?.end();
     return this.#standingBy = new StandingBy({
       clock,
@@ -208,6 +213,7 @@ export class Leadership {
       system,
       links: network,
       quietUntilMs: () => this.#quietUntilMs,
+      onHeard,
       take: (reason, over) => this.#take(reason, over),
     });
   }

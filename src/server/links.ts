@@ -57,8 +57,8 @@ export interface NodeLinksEvents {
   /** A link to the leader stands: epochs are pushed from now on. */
   onLinked(): void;
   onUnlinked(): void;
-  /** The link ended without this node's doing. */
-  onLost(): void;
+  /** The link ended: the leader or the network closed it, or it was silent for too long. */
+  onLost(by: "close" | "silence"): void;
   onEpoch(database: string, epoch: number, bytes: Uint8Array | null): void;
   onRoster(roster: RosterMessage): void;
   onOrder(state: BrokerState): void;

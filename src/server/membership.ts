@@ -3,6 +3,7 @@
  * The network is passed in, so that the simulation can be it.
  */
 import type { Clock } from "../base/clock.ts";
+import { withDeadline } from "../base/deadline.ts";
 import { describe, Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import type { Layout } from "../epoch/key.ts";
@@ -165,7 +166,10 @@ export class Membership {
 
   /** Another node says that it leads: the chain tells whether it does. */
   async onTold(): Promise<void> {
-    await this.#system().follow();
+    const system = this.#system();
+    if (this.leadership.claim === null) await system.follow();
+    // Refused, it is deposed by now, which is what the other wanted.
+    else await system.prove().catch(() => {});
   }
 
   #system(): Replica {
@@ -183,8 +187,10 @@ export class Membership {
     method: string,
     request: { readonly head: object; readonly body: string; readonly deadlineMs: number },
   ): Promise<PeerAnswer> {
-    const where = await this.book.find(node);
-    if (where) return await this.#options.transport.call(where, method, request);
+    const { clock, transport } = this.#options;
+    const finding = this.book.find(node);
+    const where = await withDeadline(clock, request.deadlineMs, finding, `find ${node}`);
+    if (where) return await transport.call(where, method, request);
     throw new Failure("unavailable", `Nobody knows the address of ${node}`);
   }
 
@@ -212,9 +218,9 @@ export class Membership {
         onUnlinked: () => {
           catalog.isPushed = false;
         },
-        onLost: () => {
+        onLost: (by) => {
           if (facts.eligible) this.#preparation.lost();
-          this.leadership.standby?.on({ kind: "unlinked", by: "close" });
+          this.leadership.standby?.on({ kind: "unlinked", by });
         },
         onEpoch: (database, epoch, bytes) => {
           this.#preparation.heard(database);
@@ -236,7 +242,7 @@ export class Membership {
   }
 
   #leadershipOptions(): LeadershipOptions {
-    const { clock, log, store, facts, heartbeat, heartbeatMs, staleMs } = this.#options;
+    const { clock, log, store, facts, heartbeat, heartbeatMs, staleMs, catalog } = this.#options;
     return {
       store,
       clock,
@@ -260,6 +266,10 @@ export class Membership {
       },
       onLead: (isSuccessor) => this.#onLead(isSuccessor),
       onDeposed: () => this.links.deposed(),
+      // A link that is silent pushes nothing: until it speaks, all is read from the store.
+      onHeard: (isHeard) => {
+        catalog.isPushed = isHeard && this.links.leader !== null;
+      },
       release: () => this.#release(),
       resignIfOthers: () => this.#resignIfOthers(),
       onReplaced: this.#options.onReplaced,

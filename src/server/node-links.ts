@@ -258,7 +258,7 @@ export class NodeLinks implements Links {
     const { events, log } = this.#options;
     log.info("the link to the leader ended", { node: link.leader, cause: end.message });
     events.onUnlinked();
-    events.onLost();
+    events.onLost(end.kind === "closed_here" ? "silence" : "close");
   }
 
   /** A leader without a store is passed over only by a node that has one. */

@@ -3,6 +3,7 @@
  * first asked of it, and kept; both of its ends may ask.
  */
 import type { Clock } from "../base/clock.ts";
+import { withDeadline } from "../base/deadline.ts";
 import { Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import type { Statement, WriteRequest } from "../database/statement.ts";
@@ -55,8 +56,9 @@ export class PeerCalls {
     request: { readonly head: object; readonly body: string; readonly deadlineMs: number },
   ): Promise<PeerAnswer> {
     if (this.#isClosed) throw new Failure("unavailable", "This node is stopping");
-    const calls = await this.#line(where);
     const { head, body, deadlineMs } = request;
+    const what = `open a line to ${where.node}`;
+    const calls = await withDeadline(this.#options.clock, deadlineMs, this.#line(where), what);
     const answer = await calls.call({ name: method, head, text: body, deadlineMs });
     return { head: answer.head, body: answer.text };
   }

@@ -34,6 +34,8 @@ export interface StandingByOptions {
   readonly links: Links;
   /** No claim before (monotonic ms). */
   quietUntilMs(): number;
+  /** The leader is heard, and what it pushes is all there is; or it is not heard any more. */
+  onHeard(isHeard: boolean): void;
   /** Claims over that claim; says to what it was lost. Rejects when it could not be tried. */
   take(reason: string, over: number): Promise<Taken>;
 }
@@ -93,6 +95,7 @@ export class StandingBy {
       this.#apartSinceMs = clock.monotonicMs();
     }
     if (this.#state.kind !== before) {
+      this.#options.onHeard(this.#state.kind === "linked");
       this.#options.log.info("standing by", {
         event: event.kind,
         from: before,

@@ -8,9 +8,13 @@ const CHUNK = 20;
 /** The same where the first that fails is all that is wanted. */
 const CHUNK_TO_FIRST = 4;
 
+export type WorldName = "replicas" | "cluster";
+
 export interface SeedsOptions {
   readonly from: number;
   readonly count: number;
+  /** Which world: replicas of which any may claim at any time, or a cluster with its elections. */
+  readonly world?: WorldName;
   readonly variant?: string;
   /** Begin no more processes once a seed has failed. */
   readonly stopsAtFirst?: boolean;
@@ -28,7 +32,7 @@ export async function runSeeds(options: SeedsOptions): Promise<Report[]> {
       const first = next;
       const size = Math.min(stopsAtFirst ? CHUNK_TO_FIRST : CHUNK, from + count - first);
       next += size;
-      for await (const report of runChunk(first, size, options.variant)) {
+      for await (const report of runChunk(first, size, options)) {
         reports.push(report);
         options.onReport?.(report);
         if (stopsAtFirst && report.violations.length > 0) isOver = true;
@@ -39,9 +43,14 @@ export async function runSeeds(options: SeedsOptions): Promise<Report[]> {
   return reports.sort((a, b) => a.seed - b.seed);
 }
 
-async function* runChunk(from: number, count: number, variant?: string): AsyncGenerator<Report> {
+async function* runChunk(
+  from: number,
+  count: number,
+  { variant, world = "replicas" }: SeedsOptions,
+): AsyncGenerator<Report> {
+  const program = join(import.meta.dirname, "run.ts");
   const child = Bun.spawn(
-    [process.execPath, join(import.meta.dirname, "run.ts"), String(from), String(count)],
+    [process.execPath, program, String(from), String(count), world],
     {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...(variant !== undefined && { HEADGATE_VARIANT: variant }) },

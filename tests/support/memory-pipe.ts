@@ -24,6 +24,8 @@ export class MemoryPipe implements Pipe {
   isTrusted = false;
   /** Nothing that is written here arrives while this is set; then it arrives in its order. */
   #held: (Uint8Array | null)[] | null = null;
+  /** What was written here and has not arrived. */
+  readonly #underWay: (Uint8Array | null)[] = [];
   /** Changes what is written here on its way: pieces instead of one. */
   onTheWay: (bytes: Uint8Array) => readonly Uint8Array[] = (bytes) => [bytes];
 
@@ -31,8 +33,12 @@ export class MemoryPipe implements Pipe {
     this.#options = options;
   }
 
-  static pair(options: MemoryPipeOptions): readonly [MemoryPipe, MemoryPipe] {
-    const [one, two] = [new MemoryPipe(options), new MemoryPipe(options)];
+  /** `others` are of the second end, where the two have clocks of their own. */
+  static pair(
+    options: MemoryPipeOptions,
+    others: MemoryPipeOptions = options,
+  ): readonly [MemoryPipe, MemoryPipe] {
+    const [one, two] = [new MemoryPipe(options), new MemoryPipe(others)];
     one.#other = two;
     two.#other = one;
     return [one, two];
@@ -103,7 +109,14 @@ export class MemoryPipe implements Pipe {
 
   #carry(bytes: Uint8Array | null): void {
     if (this.#held !== null) return void this.#held.push(bytes);
-    this.#options.clock.after(this.#options.delayMs ?? 0, () => this.#other?.arrive(bytes));
+    const other = this.#other;
+    if (other === null) return;
+    this.#underWay.push(bytes);
+    // On the clock of whoever it is for: one that sleeps hears of it when it wakes. Nothing
+    // overtakes where the way becomes shorter: the first that is under way arrives.
+    other.#options.clock.after(this.#options.delayMs ?? 0, () => {
+      other.arrive(this.#underWay.shift() ?? null);
+    });
   }
 
   #end(): void {

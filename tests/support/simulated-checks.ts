@@ -5,12 +5,12 @@ import type { Image } from "../../src/database/image.ts";
 import { SYSTEM_DATABASE } from "../../src/epoch/name.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import type { Bucket, Violated } from "./simulated-bucket.ts";
-import type { SimulatedProcess } from "./simulated-process.ts";
+import type { RunningProcess } from "./simulated-machine.ts";
 
 export interface ChecksParts {
   readonly bucket: Bucket;
   readonly violated: Violated;
-  running(): SimulatedProcess[];
+  running(): RunningProcess[];
   pass(ms: number): void;
 }
 
@@ -25,13 +25,13 @@ export class Checks {
   }
 
   /** After each event of a process. */
-  process(process: SimulatedProcess): void {
+  process(process: RunningProcess): void {
     if (process.clock.isStopped) return;
     for (const replica of process.catalog.replicas()) this.#checkReplica(process, replica);
   }
 
   /** I6, and that nobody knows of epochs that are not durable. */
-  #checkReplica(process: SimulatedProcess, replica: Replica): void {
+  #checkReplica(process: RunningProcess, replica: Replica): void {
     const { state, name, tip } = replica;
     if (state === "corrupt") {
       return this.#violated("I9", `${process.name} finds ${name} corrupt`);
@@ -57,7 +57,7 @@ export class Checks {
   }
 
   /** Between two epochs, every byte of an image's file is what the chain makes it. */
-  async #compare(process: SimulatedProcess, { name }: Replica, image: Image): Promise<void> {
+  async #compare(process: RunningProcess, { name }: Replica, image: Image): Promise<void> {
     await image.read(() => {
       const { epoch } = image.head;
       const truth = this.#parts.bucket.chain(name).bytes(epoch);
@@ -90,7 +90,7 @@ export class Checks {
   }
 
   /** Every byte of an image is what the chain makes it. */
-  #checkBytes(process: SimulatedProcess, replica: Replica): void {
+  #checkBytes(process: RunningProcess, replica: Replica): void {
     const path = process.parts.temporaryPath("copy");
     let isCopied = false;
     replica.image.copy(path).then(

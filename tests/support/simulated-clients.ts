@@ -6,7 +6,7 @@ import { Failure, isFailure } from "../../src/base/failure.ts";
 import type { Statement } from "../../src/database/statement.ts";
 import { SYSTEM_DATABASE } from "../../src/epoch/name.ts";
 import { COUNTERS, type Intent, SETUP } from "./simulated-history.ts";
-import type { SimulatedProcess } from "./simulated-process.ts";
+import type { RunningProcess } from "./simulated-machine.ts";
 import { type Outcome, type RequestParts, Requests } from "./simulated-requests.ts";
 
 export interface ClientOptions {
@@ -102,7 +102,7 @@ export class Clients {
   }
 
   async #write(
-    process: SimulatedProcess,
+    process: RunningProcess,
     intent: Intent,
     statements: readonly Statement[],
     key: { readonly idempotencyKey?: string },

@@ -8,7 +8,7 @@ import type { Statement } from "../../src/database/statement.ts";
 import type { Bucket, Violated } from "./simulated-bucket.ts";
 import type { Timeline } from "./simulated-clock.ts";
 import { hasLog, type History } from "./simulated-history.ts";
-import type { SimulatedProcess } from "./simulated-process.ts";
+import type { RunningProcess } from "./simulated-machine.ts";
 
 export interface RequestParts {
   readonly timeline: Timeline;
@@ -17,11 +17,11 @@ export interface RequestParts {
   readonly history: History;
   readonly violated: Violated;
   /** A process that takes requests, or null while there is none. */
-  someProcess(): SimulatedProcess | null;
+  someProcess(): RunningProcess | null;
   /** A process that takes itself for the owner. */
-  someOwner(database: string): SimulatedProcess | null;
+  someOwner(database: string): RunningProcess | null;
   /** The process that a failure names, if it still runs. */
-  processOf(address: string): SimulatedProcess | null;
+  processOf(address: string): RunningProcess | null;
   readonly databases: readonly string[];
   trace(what: string): void;
 }
@@ -59,7 +59,7 @@ export class Requests {
   }
 
   async execute(
-    process: SimulatedProcess,
+    process: RunningProcess,
     database: string,
     statements: readonly Statement[],
     key: { readonly idempotencyKey?: string },
@@ -100,7 +100,7 @@ export class Requests {
 
   /** Every request to a process that runs is answered, by its deadline and a little. */
   async ask<T>(
-    process: SimulatedProcess,
+    process: RunningProcess,
     ask: () => Promise<T>,
     waitMs = 60_000,
   ): Promise<Outcome<T>> {
@@ -137,7 +137,7 @@ export class Requests {
     return outcome;
   }
 
-  next(failure: Failure | null): SimulatedProcess | null {
+  next(failure: Failure | null): RunningProcess | null {
     const { someProcess, processOf } = this.#parts;
     return (failure?.leader === undefined ? null : processOf(failure.leader)) ?? someProcess();
   }

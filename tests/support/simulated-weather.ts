@@ -59,7 +59,7 @@ export class Weather {
   /** Faults that requests met, by kind. */
   readonly faults = new Map<string, number>();
   /** The next fault of a sender's create, for stories. */
-  readonly planned = new Map<string, Fault[]>();
+  readonly planned = new Map<string, (Fault | Fate)[]>();
 
   constructor(random: Random, options: WeatherOptions) {
     this.#random = random;
@@ -72,6 +72,7 @@ export class Weather {
 
   fate(operation: Operation, sender: string): Fate {
     const planned = operation === "create" ? this.planned.get(sender)?.shift() : undefined;
+    if (typeof planned === "object") return planned;
     if (planned !== undefined) return this.#fault(planned, operation);
     if (this.cutOff.has(sender)) return this.#fault("hang", operation);
     if (this.#random.below(1000) < this.options.faultsPerMille) {

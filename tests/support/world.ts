@@ -283,7 +283,7 @@ export class World {
 }
 
 /** Memory where there is some. */
-function shared(): string {
+export function shared(): string {
   try {
     mkdirSync("/dev/shm", { recursive: true });
     return "/dev/shm";

@@ -237,3 +237,12 @@ test("a claim that could not be tried is begun anew by calling", () => {
   const story = linked().on({ kind: "resigned" }).until(1).on({ kind: "failed" }).until(2_000);
   expect(story.done).toEqual(["0 claim", "1001 dial"]);
 });
+
+test("a tick that is due is never a hair too early, whatever the fractions of its time", () => {
+  for (let at = 0; at < 1_000; at++) {
+    const inputAtMs = 7_000 + at * 0.001 * Math.PI;
+    const state: Standby = { kind: "linked", inputAtMs };
+    const wakesMs = standbyWakesAtMs(state);
+    expect(standbyStep(state, { kind: "tick" }, wakesMs, FACTS).state.kind).toBe("watching");
+  }
+});

@@ -106,6 +106,19 @@ describe("an owner that stops", () => {
     expect(await bench.outcomes([sent])).toEqual(["uncertain"]);
   });
 
+  test("answers at its deadline whoever waits for an append that hangs [I7]", async () => {
+    const create = held();
+    bench.store.next("create", create.fate);
+    const sent = bench.submit("write", 2_000);
+    await bench.settle(create.arrived);
+    void bench.owner.stop(new Failure("unavailable", "stopping"));
+    bench.pass(1_000);
+    let heard = "nothing";
+    sent.catch((error) => heard = error.kind);
+    bench.pass(1_500);
+    expect(heard).toBe("uncertain");
+  });
+
   test("refuses everything after a drop, and still owns", async () => {
     bench.owner.retire(new Failure("missing", "dropped"));
     expect(await bench.outcomes([bench.submit("write")])).toEqual(["missing"]);
