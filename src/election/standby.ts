@@ -113,8 +113,7 @@ export function standbyWakesAtMs(state: Standby): number {
       return Math.min(state.dialAtMs, state.watch.lookAtMs);
     case "candidate":
       return state.claimAtMs;
-    case "asking":
-    case "claiming":
+    default:
       return Infinity;
   }
 }

@@ -10,7 +10,6 @@ import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { ClaimWish } from "../replica/claims.ts";
 import type { Parts } from "../replica/parts.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
-import type { JoinProgress } from "../replica/join.ts";
 import type { Replica } from "../replica/replica.ts";
 import { dropChain } from "./drop-chain.ts";
 import { Openings } from "./openings.ts";
@@ -45,12 +44,13 @@ export class Catalog {
   /** Create and drop of one name happen one after another. */
   readonly #turns = new Map<string, Promise<unknown>>();
   #isPushed = false;
-  readonly #openings: Openings;
+  /** Those that are being read from the store. */
+  readonly openings: Openings;
   #system: { readonly replica: Replica; readonly database: SystemDatabase } | null = null;
 
   constructor(options: CatalogOptions) {
     this.#options = options;
-    this.#openings = new Openings(options.parts, options.hooks);
+    this.openings = new Openings(options.parts, options.hooks);
   }
 
   /** Called once `system` is open. Opens every database that it lists. */
@@ -105,15 +105,6 @@ export class Catalog {
 
   row(name: string): DatabaseRow | undefined {
     return this.#entries.get(name)?.row;
-  }
-
-  /** How far the reading of a database from the store has come, while it is under way. */
-  joining(name: string): JoinProgress | undefined {
-    return this.#openings.joining(name);
-  }
-
-  onJoining(name: string, progress: JoinProgress): void {
-    this.#openings.onJoining(name, progress);
   }
 
   /** Whether the leader pushes epochs to this node; else each replica looks into the store. */
@@ -262,7 +253,7 @@ export class Catalog {
 
   async #openOne(row: DatabaseRow): Promise<Replica> {
     const { name } = row;
-    const replica = await this.#openings.open(name);
+    const replica = await this.openings.open(name);
     if (this.#entries.get(name)?.row !== row) {
       // Dropped, or made by this node, while it was opened.
       await replica.close(droppedMeanwhile(name));

@@ -64,7 +64,7 @@ export class NodeDatabases implements Databases {
     // One that is being read anew is no reason to list none.
     const isReadable = !["corrupt", "rebuilding", "closed"].includes(replica?.state ?? "closed");
     const image = replica && isReadable ? replica.image : null;
-    const joining = catalog.joining(name);
+    const joining = catalog.openings.joining(name);
     return {
       name,
       page_size: row?.pageSize ?? replica?.pageSize ?? 0,

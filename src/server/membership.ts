@@ -16,11 +16,11 @@ import { AddressBook, type Whereabouts } from "./address-book.ts";
 import type { Catalog } from "./catalog.ts";
 import type { LeaderHeartbeat } from "./cluster-files.ts";
 import { Forwarding, type PeerAnswer } from "./forwarding.ts";
+import { LeadWork } from "./lead-work.ts";
 import { Leadership, type LeadershipOptions } from "./leadership.ts";
 import type { LinkTransport } from "./links.ts";
 import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
 import { Preparation } from "./preparation.ts";
-import { probeAddress } from "./probe-address.ts";
 import { Proofs } from "./proofs.ts";
 
 export interface Transport extends LinkTransport {
@@ -71,6 +71,7 @@ export class Membership {
   readonly proofs: Proofs;
   readonly #options: MembershipOptions;
   readonly #preparation: Preparation;
+  readonly #work: LeadWork;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -85,6 +86,13 @@ export class Membership {
     this.proofs = new Proofs(store, layout);
     this.links = new NodeLinks(this.#linksOptions());
     this.leadership = new Leadership(this.#leadershipOptions());
+    this.#work = new LeadWork({
+      ...options,
+      preparation: this.#preparation,
+      book: this.book,
+      links: this.links,
+      leadership: this.leadership,
+    });
     this.forwarding = new Forwarding({
       clock,
       leader: () => (this.leadership.isLeaderInDoubt ? null : this.links.leader),
@@ -264,46 +272,16 @@ export class Membership {
         this.links.lead(claim, this.#system().ownership?.term ?? 0);
         this.forwarding.leaderChanged();
       },
-      onLead: (isSuccessor) => this.#onLead(isSuccessor),
+      onLead: (isSuccessor) => this.#work.begin(isSuccessor),
       onDeposed: () => this.links.deposed(),
       // A link that is silent pushes nothing: until it speaks, all is read from the store.
       onHeard: (isHeard) => {
         catalog.isPushed = isHeard && this.links.leader !== null;
       },
-      release: () => this.#release(),
-      resignIfOthers: () => this.#resignIfOthers(),
+      release: () => this.#work.release(),
+      resignIfOthers: () => this.#work.resignIfOthers(),
       onReplaced: this.#options.onReplaced,
     };
-  }
-
-  async #onLead(isSuccessor: boolean): Promise<void> {
-    const { catalog, onLead } = this.#options;
-    // Those that are known here; clients wait for them.
-    if (isSuccessor) void catalog.claimAll(this.#preparation.wish(undefined));
-    this.#preparation.over();
-    await catalog.system.database.prepare();
-    await catalog.refresh();
-    if (isSuccessor) void catalog.claimAll();
-    await onLead();
-    void catalog.finishDrops();
-  }
-
-  /** Everything but `system`, in order, so that the successor finds nothing in flight. */
-  async #release(): Promise<void> {
-    const failure = new Failure("elsewhere", "The leader has stepped down");
-    const others = this.#options.catalog.replicas().filter(({ name }) => name !== SYSTEM_DATABASE);
-    await Promise.all(others.map((replica) => replica.release(failure)));
-  }
-
-  /** A leader that nobody has a link to makes way only for somebody who lives. */
-  async #resignIfOthers(): Promise<void> {
-    const { brokerStaleMs, clock, transport } = this.#options;
-    await this.book.readFiles(brokerStaleMs, clock);
-    const presences = await Promise.all(
-      this.book.files().map(({ address }) => (transport.probe ?? probeAddress)(address)),
-    );
-    if (presences.every(({ kind }) => kind === "refused")) return;
-    if ((this.links.hub?.links ?? 0) === 0) await this.leadership.resignToAnybody();
   }
 
   #onFenced(replica: Replica): void {

@@ -237,7 +237,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       onDurable: (...epoch) => this.#membership.hooks.onDurable?.(...epoch),
       onOwnership: (...change) => this.#membership.hooks.onOwnership?.(...change),
       onSnapshot: (replica, epoch) => this.#onSnapshot(replica, epoch),
-      onJoining: (database, progress) => this.#catalog.onJoining(database, progress),
+      onJoining: (database, progress) => this.#catalog.openings.onJoining(database, progress),
     };
   }
 

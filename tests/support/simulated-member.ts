@@ -6,7 +6,6 @@
 import { Failure } from "../../src/base/failure.ts";
 import { Metrics } from "../../src/base/metrics.ts";
 import { SYSTEM_DATABASE } from "../../src/epoch/name.ts";
-import type { BrokerState } from "../../src/members/roster.ts";
 import type { ReplicaHooks } from "../../src/replica/hooks.ts";
 import type { Parts } from "../../src/replica/parts.ts";
 import { Replica } from "../../src/replica/replica.ts";
@@ -88,8 +87,10 @@ export class SimulatedMember implements RunningProcess {
       clock,
       log,
       running: () => 0,
+      leads: () => this.leads,
       stepDown: () => this.leave(),
       onChange: () => this.membership.links.reportNow(),
+      onRetire: () => Promise.resolve(),
       onShutdown: () => options.onExit(this, "it was shut down"),
     });
     this.membership = this.#join();
@@ -206,12 +207,12 @@ export class SimulatedMember implements RunningProcess {
       storeFailingMs: () => this.#meter?.failingMs() ?? 0,
       state: () => states.state,
       running: () => 0,
-      desired: (other): BrokerState | undefined => states.desired(other),
+      desired: (other, process) => states.desired(other, process),
       onOrder: (state) => void states.order(state),
       onRoster: () => {},
       onLead: async () => {
         states.read(await catalog.system.database.brokers());
-        const own = states.desired(node);
+        const own = states.desired(node, this.#nonce);
         if (own !== undefined) void states.order(own);
       },
       onReplaced: (failure) => onExit(this, failure.message),
@@ -243,6 +244,7 @@ export class SimulatedMember implements RunningProcess {
       pruneEveryMs: 600_000,
       record: new BrokerRecord({ store, clock, random }),
       recordEveryMs: 600_000,
+      isAway: () => false,
       facts: () => {
         const { node, nonce, address, peer_address, zone, roles, eligible, state, version } = this
           .membership.self();
@@ -265,7 +267,7 @@ export class SimulatedMember implements RunningProcess {
           this.catalog.system.database.addSnapshot(replica.name, epoch).catch(() => {});
         }
       },
-      onJoining: (database, progress) => this.catalog.onJoining(database, progress),
+      onJoining: (database, progress) => this.catalog.openings.onJoining(database, progress),
     };
   }
 }

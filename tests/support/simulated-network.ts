@@ -146,7 +146,7 @@ export class SimulatedNetwork {
     called.clock.after(delayMs, () => {
       const acceptance = called.accept(path, headers);
       if (acceptance.kind === "may_try") void acceptance.run(ends[1]);
-      else ends[1].finish();
+      else ends[1].destroy();
       const status = acceptance.kind === "may_try"
         ? 200
         : acceptance.failure.kind === "denied"

@@ -110,6 +110,7 @@ export class LeadershipBench extends Bench {
       heartbeatMs: 30_000,
       staleMs: 120_000,
       network: links,
+      wish: (over) => (over === undefined ? {} : { over }),
       links: () => ({ links: hub.links, isLate: (ms) => hub.lateMs >= ms }),
       onWon: (claim) => void told.push(`won ${claim}`),
       onLead: async (isSuccessor) => {

@@ -56,7 +56,7 @@ describe("a node that starts", () => {
       peer_address: "n1:8443",
       term: 1,
       epoch: 1,
-      heartbeat_ms: 1_000,
+      heartbeat_ms: 30_000,
     });
   });
 
@@ -175,20 +175,17 @@ describe("a standby", () => {
 });
 
 describe("a leader", () => {
-  test("beats each second at first, then at its rhythm, and sends nothing else", async () => {
+  test("beats at its rhythm and sends nothing else", async () => {
     await bench.started("n1");
     bench.pass(10);
     const before = bench.store.sent.length;
-    bench.pass(31_000);
-    expect(bench.store.sent.length - before).toBeWithin(29, 32);
-    const idle = bench.store.sent.length;
     bench.pass(3_600_000);
     const sent = bench.store.sent.slice(before);
     expect(new Set(sent)).toEqual(new Set([`replace ${LEADER_KEY}`]));
-    expect(bench.store.sent.length - idle).toBeWithin(118, 122);
+    expect(sent.length).toBeWithin(118, 122);
   });
 
-  test("beats each second again while a link is late or was lost", async () => {
+  test("beats each second while a link is late or was lost", async () => {
     const one = await bench.started("n1");
     bench.pass(120_000);
     const sentIn = (ms: number) => {

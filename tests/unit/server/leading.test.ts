@@ -50,19 +50,21 @@ describe("a leader's heartbeat", () => {
 
   test("states the time to the next one", () => {
     const stated: number[] = [];
-    const { pass } = lead(({ heartbeat_ms }) => {
+    const { leading, pass } = lead(({ heartbeat_ms }) => {
       stated.push(heartbeat_ms);
       return Promise.resolve(true);
     });
-    pass(95_000);
-    expect(stated.slice(0, 30)).toEqual(Array(30).fill(1_000));
-    expect(stated.slice(30)).toEqual([30_000, 30_000, 30_000]);
+    pass(65_000);
+    expect(stated).toEqual([30_000, 30_000, 30_000]);
+    leading.onLinks("ended");
+    pass(2_000);
+    expect(stated.slice(3)).toEqual([1_000, 1_000]);
   });
 
   test("that finds another one written asks the chain; one that fails asks nobody", () => {
     const answers = [() => Promise.reject(new Error("no store")), () => Promise.resolve(false)];
     const { told, pass } = lead(() => answers.shift()?.() ?? Promise.resolve(true));
-    pass(900);
+    pass(29_000);
     expect(told).toEqual([]);
     pass(5_000);
     expect(told).toEqual(["ask"]);

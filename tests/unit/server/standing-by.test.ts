@@ -98,13 +98,13 @@ describe("a node that stands by", () => {
     expect([standing.state, links.asks]).toEqual(["apart", 0]);
   });
 
-  test("elects for three seconds without a link; then its leader is out of its reach", async () => {
+  test("seeks for three seconds without a link; then its leader is out of its reach", async () => {
     const { standing } = await standby();
-    expect(standing.isElecting).toBe(true);
+    expect([standing.isSeeking, standing.isElecting]).toEqual([true, false]);
     bench.pass(2_500);
-    expect(standing.isElecting).toBe(true);
+    expect(standing.isSeeking).toBe(true);
     bench.pass(1_000);
-    expect(standing.isElecting).toBe(false);
+    expect(standing.isSeeking).toBe(false);
   });
 
   test("does nothing more when it has ended", async () => {

@@ -1,0 +1,65 @@
+/**
+ * What a node does for the cluster's databases when it takes up the lead, before it hands it over, and
+ * when nobody can reach it.
+ */
+import type { Clock } from "../base/clock.ts";
+import { Failure } from "../base/failure.ts";
+import { SYSTEM_DATABASE } from "../epoch/name.ts";
+import type { AddressBook } from "./address-book.ts";
+import type { Catalog } from "./catalog.ts";
+import type { Leadership } from "./leadership.ts";
+import type { LinkTransport } from "./links.ts";
+import type { NodeLinks } from "./node-links.ts";
+import type { Preparation } from "./preparation.ts";
+import { probeAddress } from "./probe-address.ts";
+
+export interface LeadWorkOptions {
+  readonly clock: Clock;
+  readonly catalog: Catalog;
+  readonly transport: LinkTransport;
+  readonly brokerStaleMs: number;
+  readonly preparation: Preparation;
+  readonly book: AddressBook;
+  readonly links: NodeLinks;
+  readonly leadership: Leadership;
+  /** What else a new leader does before it is ready. */
+  onLead(): Promise<void>;
+}
+
+export class LeadWork {
+  readonly #options: LeadWorkOptions;
+
+  constructor(options: LeadWorkOptions) {
+    this.#options = options;
+  }
+
+  async begin(isSuccessor: boolean): Promise<void> {
+    const { catalog, preparation, onLead } = this.#options;
+    // Those that are known here; clients wait for them.
+    if (isSuccessor) void catalog.claimAll(preparation.wish(undefined));
+    preparation.over();
+    await catalog.system.database.prepare();
+    await catalog.refresh();
+    if (isSuccessor) void catalog.claimAll();
+    await onLead();
+    void catalog.finishDrops();
+  }
+
+  /** Everything but `system`, in order, so that the successor finds nothing in flight. */
+  async release(): Promise<void> {
+    const failure = new Failure("elsewhere", "The leader has stepped down");
+    const others = this.#options.catalog.replicas().filter(({ name }) => name !== SYSTEM_DATABASE);
+    await Promise.all(others.map((replica) => replica.release(failure)));
+  }
+
+  /** A leader that nobody has a link to makes way only for somebody who lives. */
+  async resignIfOthers(): Promise<void> {
+    const { brokerStaleMs, clock, transport, book, links, leadership } = this.#options;
+    await book.readFiles(brokerStaleMs, clock);
+    const presences = await Promise.all(
+      book.files().map(({ address }) => (transport.probe ?? probeAddress)(address)),
+    );
+    if (presences.every(({ kind }) => kind === "refused")) return;
+    if ((links.hub?.links ?? 0) === 0) await leadership.resignToAnybody();
+  }
+}
