@@ -2,18 +2,28 @@
 import type { ClusterStatus, NodeStatus } from "../http/node.ts";
 import { formatTable } from "./table.ts";
 
-const COLUMNS = [
-  "node",
-  "role",
-  "state",
-  "zone",
-  "version",
-  "head",
-  "lag",
-  "running",
-  "heard",
-  "why not leader",
+interface Column {
+  readonly name: string;
+  readonly value: (node: NodeStatus) => string | number;
+  /** Left out where all do not fit; `--json` has it. */
+  readonly isSpare?: boolean;
+}
+
+const COLUMNS: readonly Column[] = [
+  { name: "node", value: ({ id }) => id },
+  { name: "role", value: ({ role }) => role },
+  { name: "state", value: ({ state }) => state },
+  { name: "zone", value: ({ zone }) => zone },
+  { name: "version", value: ({ version }) => version, isSpare: true },
+  { name: "head", value: ({ head }) => head, isSpare: true },
+  { name: "lag", value: ({ lag }) => lag },
+  { name: "running", value: ({ running }) => running },
+  { name: "heard", value: ({ last_heard_ms }) => heardText(last_heard_ms) },
+  { name: "why not leader", value: ({ why_not_leader }) => why_not_leader ?? "" },
 ];
+
+/** Columns of a terminal in which all of a node's fit. */
+const WIDE = 108;
 
 /** `width` in columns of the terminal; null for no limit. */
 export function statusText(status: ClusterStatus, width: number | null): string {
@@ -26,19 +36,10 @@ export function statusText(status: ClusterStatus, width: number | null): string 
     ["price", `$${price_month_usd.toFixed(2)} a month, at the rate of the node that answered`],
   ] as const;
   const head = facts.map(([name, text]) => `${name.padEnd(8)} ${text}\n`).join("");
-  const rows = nodes.map((node) => [
-    node.id,
-    node.role,
-    node.state,
-    node.zone,
-    node.version,
-    node.head,
-    node.lag,
-    node.running,
-    heardText(node.last_heard_ms),
-    node.why_not_leader ?? "",
-  ]);
-  return `${head}\n${formatTable({ columns: COLUMNS, rows }, width)}`;
+  const shown = COLUMNS.filter(({ isSpare }) => !isSpare || width === null || width >= WIDE);
+  const rows = nodes.map((node) => shown.map(({ value }) => value(node)));
+  const columns = shown.map(({ name }) => name);
+  return `${head}\n${formatTable({ columns, rows }, width)}`;
 }
 
 /** One line, without its end; what changes all the time is left out. */

@@ -10,6 +10,7 @@ import { join } from "node:path";
 import type { NodeStatus } from "../../src/http/node.ts";
 import { type Answer, Client, must } from "../support/client.ts";
 import { commandLine, headgate, type Ran } from "../support/command.ts";
+import { DatagramReceiver } from "../support/datagram-receiver.ts";
 import { eventually } from "../support/eventually.ts";
 import { MovingClient } from "../support/moving-client.ts";
 import { NodeFolder, type NodeProcess } from "../support/node-process.ts";
@@ -197,6 +198,32 @@ describe("SIGTERM", () => {
     expect(await lost).toBe("lost");
   }, 60_000);
 });
+
+test(
+  "the service manager is told when a node serves, what it does, and that it stops",
+  async () => {
+    const name = join(folder.path, "notify");
+    const manager = new DatagramReceiver(name);
+    const node = (await brokers())[0]!;
+    await node.kill("SIGTERM");
+    await node.start({ NOTIFY_SOCKET: name });
+    const told: string[] = [];
+    const isTold = (text: string) =>
+      eventually(`it is told ${text}`, () => {
+        told.push(...manager.take());
+        return told.some((line) => line.startsWith(text));
+      }, { instead: () => told });
+    await isTold("READY=1");
+    expect(told[0]).toBe("STATUS=starting");
+    await isTold(`STATUS=broker, active; ${(await leader()).id} leads in term `);
+    await update(node, "draining", "--wait");
+    await isTold("STATUS=broker, draining; ");
+    await node.kill("SIGTERM");
+    await isTold("STOPPING=1");
+    manager.close();
+  },
+  60_000,
+);
 
 describe("the command line", () => {
   test(

@@ -114,6 +114,14 @@ describe("cluster status", () => {
     expect(text).toContain("│ 6 s ago │");
   });
 
+  test("fits a terminal of 80 columns as a table", () => {
+    const text = statusText(nodes[0]!.status(), 80);
+    expect(text).toMatch(/^ node .* │ role .* │ why not /m);
+    for (const line of text.split("\n")) {
+      if (line.includes("│")) expect(line.length <= 80).toBe(true);
+    }
+  });
+
   test("of nobody is 3", async () => {
     const { code, err } = await run(["cluster", "status", "--url", "http://127.0.0.1:1"]);
     expect({ code, err: err.slice(0, 12) }).toEqual({ code: 3, err: "unavailable:" });
