@@ -41,9 +41,16 @@ const ALONE_MS = 10_000;
  */
 export const MAKE_WAY_MS = 3_000;
 
-/** `mayResign` is false for a leader that has resigned for want of links and had none since. */
-export function beginLead(nowMs: number, mayResign: boolean): Lead {
-  return { beatAtMs: nowMs, urgentUntilMs: -Infinity, alone: nowMs, mayResign };
+export interface LeadBegin {
+  /** False for a leader that has resigned for want of links and had none since. */
+  readonly mayResign: boolean;
+  /** Another node led before: it may not know, and others may not have heard of this one. */
+  readonly isSuccessor: boolean;
+}
+
+export function beginLead(nowMs: number, { mayResign, isSuccessor }: LeadBegin): Lead {
+  const urgentUntilMs = isSuccessor ? nowMs + URGENT_MS : -Infinity;
+  return { beatAtMs: nowMs, urgentUntilMs, alone: nowMs, mayResign };
 }
 
 export function leadStep(

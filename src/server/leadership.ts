@@ -248,6 +248,7 @@ export class Leadership {
       heartbeat,
       heartbeatMs,
       mayResign: this.#mayResign,
+      isSuccessor,
       links,
       facts: () => ({
         node: node.id,

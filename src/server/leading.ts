@@ -14,6 +14,7 @@ export interface LeadingOptions {
   readonly heartbeat: LeaderHeartbeat;
   readonly heartbeatMs: number;
   readonly mayResign: boolean;
+  readonly isSuccessor: boolean;
   facts(): Omit<LeaderFile, "format" | "nonce" | "at" | "heartbeat_ms">;
   links(): { readonly links: number; isLate(ms: number): boolean };
   /** What a new leader does first; called again until it succeeds. */
@@ -39,7 +40,7 @@ export class Leading {
 
   constructor(options: LeadingOptions) {
     this.#options = options;
-    this.#lead = beginLead(options.clock.monotonicMs(), options.mayResign);
+    this.#lead = beginLead(options.clock.monotonicMs(), options);
     this.#tick();
   }
 

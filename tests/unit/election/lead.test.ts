@@ -5,8 +5,12 @@ import { rankOf, succession } from "../../../src/election/rank.ts";
 const CALM: LeadFacts = { heartbeatMs: 30_000, links: 2, isLate: false, ended: 0 };
 
 /** What a leader does in steps of 100 ms; `facts` says what it sees at each. */
-function lead(untilMs: number, facts: (nowMs: number) => Partial<LeadFacts>, mayResign = true) {
-  let state = beginLead(0, mayResign);
+function lead(
+  untilMs: number,
+  facts: (nowMs: number) => Partial<LeadFacts>,
+  { mayResign = true, isSuccessor = false } = {},
+) {
+  let state = beginLead(0, { mayResign, isSuccessor });
   const done: string[] = [];
   for (let nowMs = 0; nowMs <= untilMs; nowMs += 100) {
     const step = leadStep(state, { ...CALM, ...facts(nowMs) }, nowMs);
@@ -25,6 +29,12 @@ describe("the heartbeat of a leader", () => {
       "30000 beat 30000",
       "60000 beat 30000",
     ]);
+  });
+
+  test("comes each second at first where another node led: that one may not know", () => {
+    const beats = lead(35_000, () => ({}), { isSuccessor: true });
+    expect(beats.slice(0, 2)).toEqual(["0 beat 1000", "1000 beat 1000"]);
+    expect(beats.slice(-2)).toEqual(["29000 beat 1000", "30000 beat 30000"]);
   });
 
   test("comes at once and each second for half a minute after a link ended or is late", () => {
@@ -52,7 +62,11 @@ describe("a leader without a link", () => {
   });
 
   test("that had to claim again after it resigned stays", () => {
-    expect(lead(90_000, () => ({ links: 0 }), false).some((what) => what.endsWith("resign")))
+    expect(
+      lead(90_000, () => ({ links: 0 }), { mayResign: false }).some((what) =>
+        what.endsWith("resign")
+      ),
+    )
       .toBe(false);
   });
 });

@@ -19,6 +19,7 @@ function lead(
     heartbeat: { beat } as unknown as LeaderHeartbeat,
     heartbeatMs: 30_000,
     mayResign: true,
+    isSuccessor: false,
     facts: () => ({ node: "n1", address: "", peer_address: "", term: 1, epoch: 1 }),
     links: () => ({ links: world.links, isLate: () => false }),
     begin,

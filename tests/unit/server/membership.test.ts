@@ -104,8 +104,8 @@ describe("a request that is forwarded", () => {
     world.found("n1", { n2: {}, n3: {} });
     await world.create();
     world.pass(100);
-    // The proof that n1 is of this cluster is read from a store that does not answer.
-    world.cluster.cutOff("n2");
+    // The link stands still, but what calls n1 now hears nothing.
+    world.cluster.setAll("n2", { isSilent: [true, true], isRefusing: false, delayMs: 1 });
     const startedMs = world.timeline.nowMs;
     await expect(world.execute("n2", "CREATE TABLE t (a)", 400)).rejects.toMatchObject({
       kind: "unavailable",
