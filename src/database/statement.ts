@@ -21,6 +21,11 @@ export type Parameters = readonly JsonValue[] | Readonly<Record<string, JsonValu
 export interface Statement {
   readonly sql: string;
   readonly params?: Parameters;
+  /**
+   * What a transaction saw of it where it was rehearsed (`expected.ts`): with another result the
+   * request fails. Only between nodes: no client of the HTTP interface gives it.
+   */
+  readonly expect?: string;
 }
 
 /** One transaction that a client wants. */
