@@ -45,7 +45,7 @@ export class Forwarding {
     const { statements, subject, idempotencyKey, deadlineMs } = request;
     const body = JSON.stringify(statements);
     const isSafe = idempotencyKey !== undefined;
-    const answer = await this.#ask("execute", { deadlineMs, isSafe, body }, () => ({
+    const answer = await this.ask("execute", { deadlineMs, isSafe, body }, () => ({
       database,
       subject,
       ...(isSafe && { idempotency_key: idempotencyKey }),
@@ -58,7 +58,7 @@ export class Forwarding {
   /** An epoch that was the newest of the database at some moment after this call. */
   async prove(database: string, deadlineMs: number): Promise<number> {
     const head = () => ({ database });
-    const answer = await this.#ask("prove", { deadlineMs, isSafe: true, body: "" }, head);
+    const answer = await this.ask("prove", { deadlineMs, isSafe: true, body: "" }, head);
     return (answer.head as { readonly epoch: number }).epoch;
   }
 
@@ -67,7 +67,10 @@ export class Forwarding {
     for (const wake of this.#waiting) wake();
   }
 
-  async #ask(
+  /**
+   * Asks the leader, and again while it certainly did nothing. `isSafe`: it may be done twice.
+   */
+  async ask(
     method: string,
     request: { readonly deadlineMs: number; readonly isSafe: boolean; readonly body: string },
     head: () => object,

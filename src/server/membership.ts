@@ -79,7 +79,7 @@ export class Membership {
       leader: () => this.links.leader,
       isElecting: () => this.leadership.isElecting,
       ownerAddress: () => this.#otherOwner(),
-      call: (node, method, request) => this.#call(node, method, request),
+      call: (node, method, request) => this.call(node, method, request),
     });
   }
 
@@ -149,7 +149,8 @@ export class Membership {
     return claim?.node === this.#options.facts.node ? undefined : claim?.address;
   }
 
-  async #call(
+  /** Asks another node. `unavailable` when it was asked nothing. */
+  async call(
     node: string,
     method: string,
     request: { readonly head: object; readonly body: string; readonly deadlineMs: number },
