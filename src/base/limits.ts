@@ -238,3 +238,13 @@ export const PEER_BATCH_CALLS_MAX = 4_096;
 export const PEER_BATCH_CHARACTERS_MAX = 1 * MIB;
 /** How long after a call's deadline its caller waits for the answer: who has it knows better. */
 export const PEER_CALL_GRACE_MS = 250;
+
+/** A program's own create in the store is tried for so long. */
+export const CREATE_MS_MAX = 30_000;
+/** A program's transaction, all of its attempts included. */
+export const TRANSACTION_TIMEOUT_MS = 30_000;
+/** Between two attempts of a transaction that could not be carried out. */
+export const TRANSACTION_RETRY_MS = 50;
+/** A program's call of another node, and the body of its request or response. */
+export const PROGRAM_CALL_TIMEOUT_MS = 30_000;
+export const PROGRAM_BODY_BYTES_MAX = 16 * MIB;
