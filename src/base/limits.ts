@@ -243,8 +243,8 @@ export const PEER_CALL_GRACE_MS = 250;
 export const CREATE_MS_MAX = 30_000;
 /** A program's transaction, all of its attempts included. */
 export const TRANSACTION_TIMEOUT_MS = 30_000;
-/** Between two attempts of a transaction that could not be carried out. */
-export const TRANSACTION_RETRY_MS = 50;
+/** Between two attempts at what a program asked for and nobody could do just then. */
+export const PROGRAM_RETRY_MS = 50;
 /** A program's call of another node, and the body of its request or response. */
 export const PROGRAM_CALL_TIMEOUT_MS = 30_000;
 export const PROGRAM_BODY_BYTES_MAX = 16 * MIB;

@@ -40,6 +40,7 @@ export class RequestRunner {
   readonly #rollback: SqlStatement;
   readonly #findAnswer: SqlStatement;
   readonly #keepAnswer: SqlStatement;
+  readonly #forgetAnswer: SqlStatement;
   /** The last request kept its answer. */
   #hasKept = false;
 
@@ -55,6 +56,9 @@ export class RequestRunner {
     );
     this.#keepAnswer = database.prepare(
       `INSERT INTO main.${REQUESTS_TABLE}(subject, key, hash, answer, epoch, at) VALUES (?, ?, ?, ?, ?, ?)`,
+    );
+    this.#forgetAnswer = database.prepare(
+      `DELETE FROM main.${REQUESTS_TABLE} WHERE subject = ? AND key = ?`,
     );
   }
 
@@ -142,6 +146,7 @@ export class RequestRunner {
       ? answer
       : `{"results":null,"done_at_epoch":${epoch},"epoch":${epoch}}`;
     this.#hasKept = true;
+    for (const done of request.forgets ?? []) this.#forgetAnswer.run(subject, done);
     this.#keepAnswer.run(subject, key, hash, kept, epoch, Math.floor(nowMs));
     return outcome;
   }

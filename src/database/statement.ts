@@ -35,6 +35,11 @@ export interface WriteRequest {
   readonly subject: string;
   /** Makes the request exactly-once for 24 h, together with the subject. */
   readonly idempotencyKey?: string;
+  /**
+   * Keys of this subject whose answers nobody will ask for again: forgotten with this request, if it
+   * has a key. Only between nodes.
+   */
+  readonly forgets?: readonly string[];
   /** When the client gives up, on the monotonic clock of this process. */
   readonly deadlineMs: number;
   /**

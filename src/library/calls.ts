@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { Failure, isFailure } from "../base/failure.ts";
-import { PROGRAM_CALL_TIMEOUT_MS, TRANSACTION_RETRY_MS } from "../base/limits.ts";
+import { PROGRAM_RETRY_MS } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import type { Call } from "../members/answers.ts";
 import type { Message } from "../members/call-frame.ts";
@@ -56,9 +56,8 @@ export class Calls {
     this.#options = options;
   }
 
-  async toLeader(request: Request, options: CallOptions): Promise<Response> {
+  async toLeader(request: Request, deadlineMs: number): Promise<Response> {
     const { clock, membership } = this.#options;
-    const deadlineMs = this.#deadline(options);
     const { head, text } = await carryRequest(request);
     const toLeader = { ...Object(head), leader: true };
     const isSafe = SAFE.has(request.method);
@@ -73,15 +72,14 @@ export class Calls {
       } catch (error) {
         // Whoever led leads no more, and who leads now is known soon.
         const mayRepeat = isFailure(error, "elsewhere", "unavailable");
-        if (!mayRepeat || clock.monotonicMs() + TRANSACTION_RETRY_MS >= deadlineMs) throw error;
-        await clock.sleep(TRANSACTION_RETRY_MS);
+        if (!mayRepeat || clock.monotonicMs() + PROGRAM_RETRY_MS >= deadlineMs) throw error;
+        await clock.sleep(PROGRAM_RETRY_MS);
       }
     }
   }
 
-  async toMember(target: Target, request: Request, options: CallOptions): Promise<Response> {
+  async toMember(target: Target, request: Request, deadlineMs: number): Promise<Response> {
     const { random, zone, view } = this.#options;
-    const deadlineMs = this.#deadline(options);
     const message = await carryRequest(request);
     let last: unknown = nobody(target);
     for (const { id } of targetsOf(view().members, target, zone, random)) {
@@ -137,10 +135,6 @@ export class Calls {
     } finally {
       cancel();
     }
-  }
-
-  #deadline({ timeoutMs = PROGRAM_CALL_TIMEOUT_MS }: CallOptions): number {
-    return this.#options.clock.monotonicMs() + timeoutMs;
   }
 }
 

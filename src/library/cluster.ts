@@ -1,7 +1,11 @@
 /** What a program has of the cluster that it has joined. */
 import type { Clock } from "../base/clock.ts";
 import { Failure, isFailure } from "../base/failure.ts";
-import { READ_TIMEOUT_MS, TRANSACTION_TIMEOUT_MS } from "../base/limits.ts";
+import {
+  PROGRAM_CALL_TIMEOUT_MS,
+  READ_TIMEOUT_MS,
+  TRANSACTION_TIMEOUT_MS,
+} from "../base/limits.ts";
 import type { HandOver } from "../http/node.ts";
 import type { Hosted } from "../server/hosting.ts";
 import type { PartOfStore } from "../store/prefixed.ts";
@@ -105,9 +109,11 @@ export class JoinedCluster implements Cluster {
   readonly store: PartOfStore;
   readonly ended: Promise<Ended>;
   readonly #parts: JoinedParts;
+  #hasLeft = false;
 
   constructor(parts: JoinedParts) {
     this.#parts = parts;
+    void parts.ended.then(() => this.#hasLeft = true);
     this.store = parts.store;
     this.ended = parts.ended;
   }
@@ -126,7 +132,7 @@ export class JoinedCluster implements Cluster {
 
   async ensureDatabase(name: string): Promise<void> {
     const { databases, membership } = this.#parts.hosted.inside;
-    const deadlineMs = this.#deadline(TRANSACTION_TIMEOUT_MS);
+    const deadlineMs = this.#begin(TRANSACTION_TIMEOUT_MS);
     try {
       if (this.isLeader) await databases.create(name, {});
       else {
@@ -144,7 +150,7 @@ export class JoinedCluster implements Cluster {
     work: (database: TransactionHandle) => T,
     { timeoutMs = TRANSACTION_TIMEOUT_MS }: TransactionOptions = {},
   ): Promise<Committed<T>> {
-    return await this.#parts.transactions.run(database, work, this.#deadline(timeoutMs));
+    return await this.#parts.transactions.run(database, work, this.#begin(timeoutMs));
   }
 
   async read<T>(
@@ -157,7 +163,7 @@ export class JoinedCluster implements Cluster {
     const need = {
       level: level === "own" ? "session" : level,
       minEpoch: Math.max(own, minEpoch),
-      deadlineMs: this.#deadline(timeoutMs),
+      deadlineMs: this.#begin(timeoutMs),
     } as const;
     return await hosted.inside.databases.rehearse(database, need, (rehearsal) => {
       let isOver = false;
@@ -189,7 +195,8 @@ export class JoinedCluster implements Cluster {
   }
 
   async callLeader(request: Request, options: CallOptions = {}): Promise<Response> {
-    return await this.#parts.calls.toLeader(request, options);
+    const deadlineMs = this.#begin(options.timeoutMs ?? PROGRAM_CALL_TIMEOUT_MS);
+    return await this.#parts.calls.toLeader(request, deadlineMs);
   }
 
   async callMember(
@@ -197,7 +204,8 @@ export class JoinedCluster implements Cluster {
     request: Request,
     options: CallOptions = {},
   ): Promise<Response> {
-    return await this.#parts.calls.toMember(target, request, options);
+    const deadlineMs = this.#begin(options.timeoutMs ?? PROGRAM_CALL_TIMEOUT_MS);
+    return await this.#parts.calls.toMember(target, request, deadlineMs);
   }
 
   async stepDown(preferred?: string): Promise<HandOver> {
@@ -208,7 +216,9 @@ export class JoinedCluster implements Cluster {
     await this.#parts.close();
   }
 
-  #deadline(timeoutMs: number): number {
+  /** The deadline of what begins now. Throws `unavailable` when this node has left. */
+  #begin(timeoutMs: number): number {
+    if (this.#hasLeft) throw new Failure("unavailable", "This node has left the cluster");
     return this.#parts.clock.monotonicMs() + timeoutMs;
   }
 }

@@ -1,5 +1,6 @@
 /** A program becomes a node: its configuration, its routes, and the node in its own process. */
 import { fileURLToPath } from "node:url";
+import type { Clock } from "../base/clock.ts";
 import { createLog, type Log } from "../base/log.ts";
 import { Failure } from "../base/failure.ts";
 import { type Config, loadConfig } from "../config/config.ts";
@@ -24,6 +25,9 @@ export interface JoinOptions {
   /** Takes the lines of the node's log; they go to standard error when absent. */
   readonly log?: (line: string) => void;
 }
+
+/** How long joining waits for a leader. */
+const LEADER_MS = 3_000;
 
 /** Below it in the store are the program's own objects. */
 const APP_PREFIX = "app/";
@@ -62,7 +66,11 @@ export async function joinCluster(
     throw error;
   }
   const { node, inside: { databases, membership, store } } = hosted;
-  const views = new Views(node.cluster, ended.promise.then(() => {}));
+  const views = new Views({
+    cluster: node.cluster,
+    leader: () => membership.leader,
+    end: ended.promise.then(() => {}),
+  });
   const calls = new Calls({
     clock,
     random,
@@ -74,6 +82,7 @@ export async function joinCluster(
   });
   answer = (call, from) => calls.answer(call, from);
   isServing = true;
+  await leaderHeard(views, clock);
   const attemptMs = settings.limits.write_timeout_ms;
   return new JoinedCluster({
     clock,
@@ -85,6 +94,16 @@ export async function joinCluster(
     ended: ended.promise,
     close: () => close("closed"),
   });
+}
+
+/** Most programs ask for the leader first; where there is none in time they join all the same. */
+async function leaderHeard(views: Views, clock: Clock): Promise<void> {
+  const heard = Promise.withResolvers<void>();
+  const stop = views.watch(({ leader }) => leader && heard.resolve());
+  const cancel = clock.after(LEADER_MS, heard.resolve);
+  await heard.promise;
+  cancel();
+  stop();
 }
 
 /**

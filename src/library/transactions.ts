@@ -7,13 +7,14 @@
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { Failure, isFailure } from "../base/failure.ts";
-import { TRANSACTION_RETRY_MS } from "../base/limits.ts";
+import { PROGRAM_RETRY_MS } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
 import { Turns } from "../base/turns.ts";
 import { changeIn, EXPECTS_NOTHING } from "../database/expected.ts";
 import { checkStatement } from "../database/rules.ts";
 import type { Statement, WriteRequest } from "../database/statement.ts";
 import type { NodeDatabases } from "../server/databases.ts";
+import { KeptKeys } from "./kept-keys.ts";
 import { rehearse, type Rehearsed } from "./rehearse.ts";
 import type { TransactionHandle } from "./sqlite.ts";
 
@@ -44,6 +45,7 @@ export class Transactions {
   readonly #options: TransactionsOptions;
   /** Those that met a change run one after another, so that they do not meet each other's. */
   readonly #lines = new Map<string, Turns>();
+  readonly #keys = new Map<string, KeptKeys>();
   readonly #epochs = new Map<string, number>();
 
   constructor(options: TransactionsOptions) {
@@ -122,28 +124,47 @@ export class Transactions {
     statements: readonly Statement[],
     deadlineMs: number,
   ): Promise<{ readonly epoch: number }> {
-    const { clock, random, databases, attemptMs } = this.#options;
     const mayWrite = statements.some(({ sql }) => !checkStatement(sql, "execute").reads);
-    const key = mayWrite ? { idempotencyKey: random.bytes(16).toHex() } : {};
+    if (!mayWrite) return await this.#send(database, { statements, subject: SUBJECT }, deadlineMs);
+    const keys = this.#keysOf(database);
+    const key = keys.next();
+    try {
+      const request = { statements, subject: SUBJECT, ...key };
+      const answer = await this.#send(database, request, deadlineMs);
+      keys.done(key);
+      return answer;
+    } catch (error) {
+      keys.undone(key);
+      throw error;
+    }
+  }
+
+  async #send(
+    database: string,
+    what: Omit<WriteRequest, "deadlineMs">,
+    deadlineMs: number,
+  ): Promise<{ readonly epoch: number }> {
+    const { clock, databases, attemptMs } = this.#options;
     let doubt: Failure | null = null;
     for (;;) {
       const nowMs = clock.monotonicMs();
-      const request: WriteRequest = {
-        statements,
-        subject: SUBJECT,
-        ...key,
-        deadlineMs: Math.min(deadlineMs, nowMs + attemptMs),
-      };
+      const request = { ...what, deadlineMs: Math.min(deadlineMs, nowMs + attemptMs) };
       try {
         return await databases.execute(database, request);
       } catch (error) {
         if (!isFailure(error, "uncertain", "unavailable", "busy", "elsewhere")) throw error;
         if (error.kind === "uncertain") doubt = error;
-        const waitMs = error.retryAfterMs ?? TRANSACTION_RETRY_MS;
+        const waitMs = error.retryAfterMs ?? PROGRAM_RETRY_MS;
         if (clock.monotonicMs() + waitMs >= deadlineMs) throw doubt ?? error;
         await clock.sleep(waitMs);
       }
     }
+  }
+
+  #keysOf(database: string): KeptKeys {
+    const keys = this.#keys.get(database) ?? new KeptKeys(this.#options.random);
+    this.#keys.set(database, keys);
+    return keys;
   }
 
   #refuseLate(database: string, deadlineMs: number): void {

@@ -16,7 +16,7 @@ export interface Member {
 
 /** As this node knows it: newest from its link to the leader, else the last it heard. */
 export interface View {
-  /** Null while a leader has stepped down and none has followed. */
+  /** Null while this node hears none. */
   readonly leader: { readonly id: string; readonly address: string } | null;
   /** Counts the leaders that there were; 1 is the first. */
   readonly term: number;
@@ -24,19 +24,27 @@ export interface View {
   readonly members: readonly Member[];
 }
 
-export class Views {
-  readonly #cluster: Pick<NodeCluster, "status" | "watch">;
-  readonly #end: Promise<void>;
+export interface ViewsOptions {
+  readonly cluster: Pick<NodeCluster, "status" | "watch">;
+  /** The id of the leader that this node hears, which may be its own. */
+  leader(): string | null;
+  /** Watching ends then. */
+  readonly end: Promise<void>;
+}
 
-  /** Watching ends with `end`. */
-  constructor(cluster: Pick<NodeCluster, "status" | "watch">, end: Promise<void>) {
-    this.#cluster = cluster;
-    this.#end = end;
+export class Views {
+  readonly #options: ViewsOptions;
+
+  constructor(options: ViewsOptions) {
+    this.#options = options;
   }
 
   now(): View {
-    const { leader, term, nodes } = this.#cluster.status();
-    return { leader, term, members: nodes.map((node) => memberOf(node, leader?.id)) };
+    const heard = this.#options.leader();
+    const { term, nodes } = this.#options.cluster.status();
+    const members = nodes.map((node) => memberOf(node, heard));
+    const leader = members.find(({ isLeader }) => isLeader);
+    return { leader: leader ? { id: leader.id, address: leader.address } : null, term, members };
   }
 
   /** Calls back at once and after each change, until the function is called or the node ends. */
@@ -50,8 +58,8 @@ export class Views {
       last = text;
       onView(view);
     };
-    const stop = this.#cluster.watch(look);
-    void this.#end.then(stop);
+    const stop = this.#options.cluster.watch(look);
+    void this.#options.end.then(stop);
     look();
     return stop;
   }
@@ -65,7 +73,7 @@ export class Views {
       newest = view;
       wake.resolve();
     });
-    void this.#end.then(() => {
+    void this.#options.end.then(() => {
       isOver = true;
       wake.resolve();
     });
@@ -84,7 +92,7 @@ export class Views {
   }
 }
 
-function memberOf(node: NodeStatus, leader: string | undefined): Member {
+function memberOf(node: NodeStatus, leader: string | null): Member {
   const { id, address, zone, roles, state, version } = node;
   return { id, address, zone, roles, isLeader: id === leader, state, version };
 }

@@ -42,13 +42,14 @@ export class Forwarding {
   /** Executes at the owner. */
   async execute(database: string, request: WriteRequest): Promise<WriteAnswer> {
     const { clock } = this.#options;
-    const { statements, subject, idempotencyKey, deadlineMs } = request;
+    const { statements, subject, idempotencyKey, forgets, deadlineMs } = request;
     const body = JSON.stringify(statements);
     const isSafe = idempotencyKey !== undefined;
     const answer = await this.ask("execute", { deadlineMs, isSafe, body }, () => ({
       database,
       subject,
       ...(isSafe && { idempotency_key: idempotencyKey }),
+      ...(forgets && { forgets }),
       timeout_ms: Math.max(1, Math.floor(deadlineMs - clock.monotonicMs())),
     }));
     const { epoch } = answer.head as { readonly epoch: number };

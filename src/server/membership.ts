@@ -121,6 +121,11 @@ export class Membership {
     return { ...facts, state: state(), heads, running: running(), ...fixed };
   }
 
+  /** The leader that this node hears: itself, or the other end of its link. */
+  get leader(): string | null {
+    return this.leadership.claim === null ? this.links.leader : this.#options.facts.node;
+  }
+
   /** Who is in the cluster: as the leader says, or this node alone before it has heard of one. */
   roster(): RosterMessage {
     const hub = this.links.hub;
@@ -179,9 +184,11 @@ export class Membership {
           catalog.isPushed = true;
           this.leadership.standby?.on({ kind: "linked" });
           this.forwarding.leaderChanged();
+          onRoster(this.roster());
         },
         onUnlinked: () => {
           catalog.isPushed = false;
+          onRoster(this.roster());
         },
         onLost: () => this.leadership.standby?.on({ kind: "unlinked", by: "close" }),
         onEpoch: (database, epoch, bytes) => catalog.push(database, epoch, bytes),

@@ -146,6 +146,7 @@ export class PeerCalls {
           statements: JSON.parse(text) as Statement[],
           subject: String(fields["subject"]),
           ...(typeof key === "string" && { idempotencyKey: key }),
+          ...(Array.isArray(fields["forgets"]) && { forgets: fields["forgets"].map(String) }),
           deadlineMs: Math.min(deadlineMs, clock.monotonicMs() + Number(fields["timeout_ms"])),
         });
         return { head: { epoch: answer.epoch }, text: answer.text };
