@@ -37,3 +37,8 @@ export const systemClock: Clock = {
     return () => clearTimeout(timer);
   },
 };
+
+/** The same time with another date: what is counted in durations does not notice. */
+export function shiftedClock(clock: Clock, offsetMs: () => number): Clock {
+  return { ...clock, nowMs: () => clock.nowMs() + offsetMs() };
+}

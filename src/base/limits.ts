@@ -119,6 +119,9 @@ export const DRAIN_MS = 30_000;
 export const FORWARD_RETRY_MS = 20;
 /** How long a leader that steps down waits for its successor. */
 export const STEP_DOWN_MS = 10_000;
+/** How long a command waits for one node before it asks another, and its own token is good for. */
+export const ANSWER_NODE_MS = 5_000;
+export const COMMAND_TOKEN_LIFE_MS = 300_000;
 /** How long a node that is asked whether it hears the leader waits for an echo. */
 export const ECHO_MS = 150;
 /** How long a candidate waits for what the other nodes see. */
@@ -151,6 +154,8 @@ export const WRITER_DEATHS_MAX = 3;
 export const MEMORY_DIR_BYTES_MIN = 256 * MIB;
 /** Databases that are opened at the same time, and time a request waits for its database to open. */
 export const OPENING_MAX = 4;
+/** Databases that a new leader claims at the same time. */
+export const TAKEN_AT_ONCE_MAX = 8;
 /** How long a probe of another node's address may take. */
 export const PROBE_ADDRESS_MS = 1_000;
 /** Machinery's own statements, such as a new row of `system`. */
@@ -236,6 +241,10 @@ export const PEER_CALL_HEAD_CHARACTERS_MAX = 64 * KIB;
 /** Calls or answers that go in one frame, and their characters; a larger one goes alone. */
 export const PEER_BATCH_CALLS_MAX = 4_096;
 export const PEER_BATCH_CHARACTERS_MAX = 1 * MIB;
+/** Databases whose workspaces a standby opens when it may have to lead, and how long it keeps them. */
+export const DATABASES_PREPARED_MAX = 8;
+export const WORKSPACE_PREPARED_MS = 10_000;
+
 /** How long after a call's deadline its caller waits for the answer: who has it knows better. */
 export const PEER_CALL_GRACE_MS = 250;
 

@@ -156,7 +156,7 @@ export function clientOf(args: ParsedArguments, { environment }: Surroundings): 
 }
 
 /** Options before the environment, a token before a file. */
-function tokenOf(
+export function tokenOf(
   args: ParsedArguments,
   environment: Surroundings["environment"],
 ): string | undefined {

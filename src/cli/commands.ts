@@ -1,6 +1,7 @@
 /** Every command, in the order of the overview. What runs is loaded when it is run. */
 import { ACCESS_COMMANDS } from "./access-commands.ts";
 import type { OptionSpec } from "./arguments.ts";
+import { CLUSTER_COMMANDS } from "./cluster-commands.ts";
 import { type Command, URL_OPTIONS } from "./command.ts";
 import { CONFIG_OPTIONS } from "./settings.ts";
 
@@ -163,7 +164,8 @@ const REST: readonly Command[] = [
     operands: "--store URL",
     summary: "try a store and this machine",
     about: "Tries whether a store keeps the promises that a cluster needs, and says what its\n" +
-      "requests take and cost and what is wrong with this machine.",
+      "requests take and cost, what is wrong with this machine, and which nodes of the cluster\n" +
+      "cannot be reached from it.",
     example: "headgate doctor --store s3://my-bucket/headgate?region=eu-central-1",
     options: [
       ...CONFIG_OPTIONS.filter(({ name }) =>
@@ -197,4 +199,10 @@ const REST: readonly Command[] = [
   },
 ];
 
-export const COMMANDS: readonly Command[] = [...NODE, ...DATABASE, ...ACCESS_COMMANDS, ...REST];
+export const COMMANDS: readonly Command[] = [
+  ...NODE,
+  ...CLUSTER_COMMANDS,
+  ...DATABASE,
+  ...ACCESS_COMMANDS,
+  ...REST,
+];

@@ -1,4 +1,7 @@
-/** `doctor`: does the store keep the promises that a cluster needs, and is this machine fit for it? */
+/**
+ * `doctor`: does the store keep the promises that a cluster needs, is this machine fit for it, and do
+ * the nodes reach each other?
+ */
 import { readFileSync, statfsSync } from "node:fs";
 import { availableParallelism, totalmem } from "node:os";
 import { describe, isFailure } from "../base/failure.ts";
@@ -13,6 +16,7 @@ import { type ProbeReport, probeStore } from "../store/probe.ts";
 import { storeUrl } from "../store/url.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { sizeText } from "./database.ts";
+import { peerFindings } from "./peers.ts";
 import { configOf } from "./settings.ts";
 import { formatTable } from "./table.ts";
 
@@ -39,6 +43,7 @@ export async function runDoctor(args: ParsedArguments, around: Surroundings): Pr
     finding,
     ...(report === null ? [] : [...storeFindings(report), ...await lifecycle(config, around)]),
     ...machine(config),
+    ...(report === null ? [] : await peerFindings(config, around)),
   ];
   if (args.has("json")) {
     around.write(`${JSON.stringify({ findings, probe: report })}\n`);

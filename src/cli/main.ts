@@ -71,7 +71,7 @@ function findCommand(
     return named ? commandHelp(named) : overview(COMMANDS);
   }
   if (first === "--version" || first === "-v") return findCommand(["version", ...args.slice(1)]);
-  for (const words of [2, 1]) {
+  for (const words of [3, 2, 1]) {
     const name = args.slice(0, words).join(" ");
     const command = COMMANDS.find((candidate) => candidate.name === name);
     if (command && args.length >= words) return { command, rest: args.slice(words) };

@@ -8,6 +8,7 @@ import { configText } from "../config/print.ts";
 import type { HeadgateNode } from "../http/node.ts";
 import { hostNode } from "../server/hosting.ts";
 import type { Listener } from "../server/listen.ts";
+import { type ServiceManager, serviceManager } from "../server/service-manager.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { configOf } from "./settings.ts";
@@ -32,26 +33,48 @@ export async function serve(
   around: Surroundings,
   onServing: (serving: Serving, log: Log) => Promise<void> = async () => {},
 ): Promise<number> {
-  const { clock } = around;
+  const { clock, environment } = around;
   const log = createLog({
     ...config.log,
     nowMs: () => clock.nowMs(),
     write: (line) => around.writeError(`${line}\n`),
   });
   const end = endOfServing(log);
-  const hosted = await hostNode(config, { ...around, log, exit: end.exit });
+  const manager = serviceManager(environment["NOTIFY_SOCKET"], log);
+  manager.status("starting");
+  const hosted = await hostNode(config, {
+    ...around,
+    log,
+    exit: (code) => process.exit(code),
+    shutDown: end.inOrder,
+  });
   const { node, listener } = hosted;
   try {
     const ended = await Promise.race([hosted.start().then(() => null), end.reached]);
     if (ended !== null) return ended;
     log.info("listening", { url: listener.url, node: node.id, version: VERSION, commit: COMMIT });
     sayWhoMay(config, log);
+    tellStatus(manager, node);
+    manager.ready();
     await Promise.race([onServing({ node, listener }, log), end.reached]);
     return await end.reached;
   } finally {
+    manager.stopping();
     await hosted.end();
     log.info("stopped");
   }
+}
+
+/** In a line, at each change. */
+function tellStatus(manager: ServiceManager, node: HeadgateNode): void {
+  const tell = () => {
+    const { role, state } = node.ready();
+    const { leader, term, nodes } = node.cluster.status();
+    const who = leader?.id ?? "nobody";
+    manager.status(`${role}, ${state}; ${who} leads in term ${term}; ${nodes.length} nodes`);
+  };
+  tell();
+  node.cluster.watch(tell);
 }
 
 function sayWhoMay(config: Config, log: Log): void {
@@ -65,25 +88,28 @@ function sayWhoMay(config: Config, log: Log): void {
 interface EndOfServing {
   /** Resolves to the exit code. */
   readonly reached: Promise<number>;
-  /** The node's own way out. */
-  exit(code: number): void;
+  /** As a signal does; the node's own way out. */
+  inOrder(): void;
 }
 
 /** The first signal stops in order, the second at once. */
 function endOfServing(log: Log): EndOfServing {
   const { promise, resolve } = Promise.withResolvers<number>();
   let stopping = false;
+  const stop = (why: object) => {
+    stopping = true;
+    log.info("stopping", { ...why });
+    resolve(0);
+  };
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => {
       if (stopping) process.exit(130);
-      stopping = true;
-      log.info("stopping", { signal });
-      resolve(0);
+      stop({ signal });
     });
   }
   process.on("unhandledRejection", (error) => {
     log.error("a bug: a rejection that nobody handled", { error: describe(error) });
     throw error;
   });
-  return { reached: promise, exit: (code) => process.exit(code) };
+  return { reached: promise, inOrder: () => stop({ order: "shutdown" }) };
 }

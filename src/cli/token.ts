@@ -1,22 +1,16 @@
 /** `token create`, `login`, `revoke` and `revoked`. */
-import { existsSync } from "node:fs";
 import { Failure } from "../base/failure.ts";
 import { LOGIN_LIFE_MS_MAX, TOKEN_LIFE_MS, TOKEN_LIFE_MS_MAX } from "../base/limits.ts";
-import { silentLog } from "../base/log.ts";
 import { durationMs } from "../config/duration.ts";
 import type { Revocations, RevokedToken } from "../http/access.ts";
 import { parseSubject } from "../http/access-requests.ts";
 import { ADMIN, parseScopes } from "../http/scope.ts";
-import { type MintedToken, mintToken, type TokenRequest } from "../http/token.ts";
-import { readClusterSecret } from "../server/cluster-files.ts";
+import type { MintedToken, TokenRequest } from "../http/token.ts";
 import type { Surroundings } from "../server/surroundings.ts";
-import { openStore } from "../store/open.ts";
-import { retrying } from "../store/retry.ts";
-import { fullPath, storeUrl } from "../store/url.ts";
 import { type ParsedArguments, UsageError } from "./arguments.ts";
+import { inBucket, mintIn, namesBucket } from "./bucket.ts";
 import { clientOf } from "./client.ts";
 import { passwordOf } from "./password.ts";
-import { configOf } from "./settings.ts";
 import { formatTable } from "./table.ts";
 
 const API = "/v1/tokens";
@@ -32,10 +26,10 @@ export async function runTokenCreate(args: ParsedArguments, around: Surroundings
     scopes: scopesOf(args) ?? [ADMIN],
     lifeMs: lifeOf(args, TOKEN_LIFE_MS_MAX) ?? TOKEN_LIFE_MS,
   };
-  const byStore = ["store", "config", "set"].some((name) => args.has(name));
+  const byStore = namesBucket(args);
   if (byStore && args.has("url")) throw new UsageError("Give --store or --url, not both");
   const minted = byStore
-    ? await mintFromStore(args, around, request)
+    ? await inBucket(args, around, (store, name) => mintIn(store, name, request, around))
     : await clientOf(args, around).json<MintedToken>({
       method: "POST",
       path: API,
@@ -107,37 +101,6 @@ export function scopesOf(args: ParsedArguments): readonly string[] | undefined {
   if (text === undefined) return undefined;
   const scopes = text.split(",").map((scope) => scope.trim()).filter((scope) => scope !== "");
   return usage(() => parseScopes(scopes, "--scopes"));
-}
-
-/** By the cluster's secret and the store's time; no node is asked. */
-async function mintFromStore(
-  args: ParsedArguments,
-  around: Surroundings,
-  request: TokenRequest,
-): Promise<MintedToken> {
-  const { clock, random } = around;
-  const backend = configOf(args, around).storage.primary_backend;
-  const name = storeUrl(backend);
-  // Opening a directory would make it.
-  if (backend.type === "filesystem" && !existsSync(fullPath(backend))) throw noCluster(name);
-  const parts = { clock, random, log: silentLog };
-  const store = retrying(await openStore(backend, parts), parts);
-  try {
-    const secret = await readClusterSecret(store);
-    if (secret === null) throw noCluster(name);
-    const issuedAtMs = clock.nowMs() + store.clockOffsetMs();
-    return mintToken(secret, request, { issuedAtMs, random });
-  } finally {
-    await store.close();
-  }
-}
-
-function noCluster(store: string): Failure {
-  return new Failure(
-    "missing",
-    `There is no cluster in ${store} yet, and so no secret to sign a token with: start a node ` +
-      `on it first, headgate serve --store '${store}', or look whether the URL is right`,
-  );
 }
 
 /** The token alone, for a script; what is in it beside, for a person. */

@@ -38,7 +38,7 @@ const ALONE_MS = 10_000;
 
 /** `mayResign` is false for a leader that has resigned for want of links and had none since. */
 export function beginLead(nowMs: number, mayResign: boolean): Lead {
-  return { beatAtMs: nowMs, urgentUntilMs: nowMs + URGENT_MS, alone: nowMs, mayResign };
+  return { beatAtMs: nowMs, urgentUntilMs: -Infinity, alone: nowMs, mayResign };
 }
 
 export function leadStep(

@@ -54,6 +54,8 @@ export type StandbyEvent =
   | { readonly kind: "unlinked"; readonly by: "close" | "silence" }
   /** A call was refused, or answered by somebody who does not lead. */
   | { readonly kind: "refused" }
+  /** A call was taken and then cut off: its process may be dying, or be too busy for strangers. */
+  | { readonly kind: "reset" }
   /** A call had no answer. */
   | { readonly kind: "unanswered" }
   /** All nodes that could be asked have answered, or their time is over. */
@@ -133,6 +135,9 @@ export function standbyStep(
       return unlinked(state, event.by, nowMs);
     case "refused":
       return refused(state, nowMs, facts);
+    case "reset":
+      if (state.kind !== "apart") return still(state);
+      return still({ ...state, refusedAtMs: nowMs, dialAtMs: nowMs + REDIAL_SOON_MS });
     case "unanswered":
       if (state.kind !== "apart") return still(state);
       return still({ ...state, refusedAtMs: null, dialAtMs: nowMs + REDIAL_MS });

@@ -20,6 +20,7 @@ import {
 } from "./header.ts";
 import { BLOCK_BYTES_MAX, compressedBytesMax, decompressBlock } from "./lz4.ts";
 import { PageIndex } from "./page-index.ts";
+import type { PageSlab } from "./page-slab.ts";
 
 /** The first 100 bytes alone tell the kind, and the last 16 the link of the next epoch. */
 export { decodeHeader, decodeTrailer, HEADER_BYTES, TRAILER_BYTES } from "./header.ts";
@@ -46,6 +47,7 @@ const plain = new Uint8Array(BLOCK_BYTES_MAX);
 
 export class EpochDecoder {
   readonly #what: string;
+  readonly #slab: PageSlab | null;
   readonly #crc = new Crc64();
   readonly #index = new PageIndex();
   #header: EpochHeader | null = null;
@@ -64,9 +66,10 @@ export class EpochDecoder {
   #fileChecksum = 0n;
   #failure: unknown = null;
 
-  /** `what` names the object in failures: its key. */
-  constructor(what: string) {
+  /** `what` names the object in failures: its key. Pages are put into `slab` if there is one. */
+  constructor(what: string, slab: PageSlab | null = null) {
     this.#what = what;
+    this.#slab = slab;
   }
 
   /** Null until the first 100 bytes are there. */
@@ -75,8 +78,8 @@ export class EpochDecoder {
   }
 
   /**
-   * Takes the next bytes and answers the pages that they complete, in copies of their own.
-   * Throws `corrupt`; then the pages answered so far must not be used, and no call succeeds.
+   * Takes the next bytes and answers the pages that they complete, in copies of their own or in the
+   * slab's memory. Throws `corrupt`; then the pages answered so far must not be used, and no call succeeds.
    */
   push(chunk: Uint8Array): Page[] {
     if (this.#failure !== null) throw this.#failure;
@@ -194,7 +197,10 @@ export class EpochDecoder {
     this.#crc.update(plain, 0, pageSize);
     this.#index.add(this.#page, this.#frameStart, FRAME_HEADER_BYTES + end - start);
     this.#expect("page number", PAGES_END_BYTES);
-    return { number: this.#page, bytes: plain.slice(0, pageSize) };
+    if (!this.#slab) return { number: this.#page, bytes: plain.slice(0, pageSize) };
+    const page = this.#slab.take(pageSize);
+    page.set(target);
+    return { number: this.#page, bytes: page };
   }
 
   /** Compares as much of the index as the chunk holds, and answers how much that is. */

@@ -63,14 +63,14 @@ export class Calls {
     const isSafe = SAFE.has(request.method);
     for (;;) {
       try {
-        if (membership.leadership.claim !== null) {
-          return carriedResponse(await this.#here({ head: toLeader, text }, deadlineMs));
-        }
-        const asked = { deadlineMs, isSafe, body: text };
-        const answer = await membership.forwarding.ask(METHOD, asked, () => toLeader);
-        return carriedResponse({ head: answer.head, text: answer.body });
+        const question = { method: METHOD, head: () => toLeader, body: text, deadlineMs, isSafe };
+        const answer: Message = await membership.forwarding.ask(question, {
+          read: ({ head, body }) => ({ head, text: body }),
+          here: () => this.#here({ head: toLeader, text }, deadlineMs),
+        });
+        return carriedResponse(answer);
       } catch (error) {
-        // Whoever led leads no more, and who leads now is known soon.
+        // A node that has just lost its leader may have nobody to ask for a moment.
         const mayRepeat = isFailure(error, "elsewhere", "unavailable");
         if (!mayRepeat || clock.monotonicMs() + PROGRAM_RETRY_MS >= deadlineMs) throw error;
         await clock.sleep(PROGRAM_RETRY_MS);

@@ -134,10 +134,12 @@ export class JoinedCluster implements Cluster {
     const { databases, membership } = this.#parts.hosted.inside;
     const deadlineMs = this.#begin(TRANSACTION_TIMEOUT_MS);
     try {
-      if (this.isLeader) await databases.create(name, {});
+      const head = () => ({ database: name });
+      const here = () => databases.create(name, {});
+      if (this.isLeader) await here();
       else {
-        const asked = { deadlineMs, isSafe: true, body: "" };
-        await membership.forwarding.ask("create", asked, () => ({ database: name }));
+        const question = { method: "create", head, body: "", deadlineMs, isSafe: true };
+        await membership.forwarding.ask<unknown>(question, { read: () => {}, here });
       }
     } catch (error) {
       // There is one already, or an earlier attempt made it.

@@ -53,7 +53,8 @@ export async function joinCluster(
     ...around,
     command: childCommand(around),
     log,
-    exit: (code) => void close(code === 0 ? "shutdown" : "replaced"),
+    exit: () => void close("replaced"),
+    shutDown: () => void close("shutdown"),
     program: { answer: (call, from) => answer(call, from) },
     ...(mount && { mount }),
   });

@@ -79,6 +79,7 @@ export function accept(
     };
   } catch (failure) {
     if (!isFailure(failure)) throw failure;
+    options.log.debug("a call to /peer was refused", { why: failure.message });
     return { kind: "refused", failure, headers: { [HEADER.version]: `${PEER_VERSION}` } };
   }
 }

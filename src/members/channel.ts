@@ -139,7 +139,6 @@ export class Channel {
     // All that waits is still sent.
     this.#finish({ kind: "closed_here", message, lastFrameHandled: this.#wire.framesQueued });
     // The peer ends the stream when it has read the goodbye; one that does not is cut off.
-    this.#wire.finish();
     this.#cancelLinger = this.#clock.after(PEER_CLOSE_MS, () => this.#wire.destroy());
     if (this.#handlers === null) void this.#readAll();
   }

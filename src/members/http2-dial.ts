@@ -7,7 +7,16 @@ import { Http2Pipe } from "./http2-pipe.ts";
 import type { Network, PeerAnswer, PeerRequest } from "./network.ts";
 
 export function http2Network(clock: Clock): Network {
-  return { request: (request) => new Attempt(request, clock).answer };
+  return {
+    request: (request) => {
+      const { address } = request;
+      if (!URL.canParse(`http://${address}`)) {
+        const message = `${JSON.stringify(address)} is no address`;
+        return Promise.resolve({ kind: "silent", message });
+      }
+      return new Attempt(request, clock).answer;
+    },
+  };
 }
 
 class Attempt {

@@ -27,6 +27,7 @@ export class Http2Pipe implements Pipe {
     stream.on("drain", () => this.#drained());
     // Errors have a close after them; without a handler they would end the process.
     stream.on("error", () => {});
+    // A stream that is not read has no end, but it is aborted or closed.
     stream.on("end", () => this.#ended());
     stream.on("aborted", () => this.#ended());
     stream.on("close", () => this.#ended());
@@ -60,10 +61,6 @@ export class Http2Pipe implements Pipe {
       this.#session.settings({ initialWindowSize: PEER_WINDOW_BYTES });
     }
     this.#session.setLocalWindowSize(PEER_WINDOW_BYTES);
-  }
-
-  finish(): void {
-    if (!this.#stream.destroyed) this.#stream.end();
   }
 
   destroy(): void {

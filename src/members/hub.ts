@@ -14,7 +14,7 @@ import {
   type PeerChannel,
   type ReportHead,
 } from "./message.ts";
-import { type BrokerState, type Member, Roster, type RosterMessage } from "./roster.ts";
+import { type BrokerState, type Member, Roster, type RosterMessage, SUSPECT_MS } from "./roster.ts";
 
 export interface HubOptions {
   readonly clock: Clock;
@@ -23,8 +23,8 @@ export interface HubOptions {
   /** This node as a member of its own roster. */
   self(): Member;
   storeFailingMs(): number;
-  /** The state that an operator wants a node in; undefined when nobody said. */
-  desired(node: string): BrokerState | undefined;
+  /** The state that an operator wants a node in, as it holds for that process of it, if any. */
+  desired(node: string, process: string): BrokerState | undefined;
   /** A link ended, or another came. */
   onLinks(change: "added" | "ended"): void;
   onRoster(roster: RosterMessage): void;
@@ -41,6 +41,8 @@ interface Link {
 
 /** A link whose pings were not answered for so long gives way to another one of its node. */
 const UNANSWERED_MS = 2_000;
+/** The roster is told each so many pings, for the heads and the work in it. */
+const ROSTER_PINGS = 5;
 
 export class Hub {
   readonly #options: HubOptions;
@@ -48,14 +50,18 @@ export class Hub {
   readonly #roster = new Roster();
   #cancelPing: (() => void) | null;
   #isRosterDue = false;
+  #pings = 0;
 
   constructor(options: HubOptions) {
     this.#options = options;
     this.#cancelPing = options.clock.after(PING_MS, () => this.#ping());
   }
 
+  /** Links whose nodes answer: one that was cut off without a word stands for long and says nothing. */
   get links(): number {
-    return this.#links.size;
+    const nowMs = this.#options.clock.monotonicMs();
+    const links = [...this.#links.values()];
+    return links.filter(({ waitingSinceMs }) => nowMs - waitingSinceMs < SUSPECT_MS).length;
   }
 
   /** True when some link has not answered for so long that its node may not hear this one either. */
@@ -103,6 +109,11 @@ export class Hub {
     this.#tellRoster();
   }
 
+  /** All wishes were read anew. */
+  orderAll(): void {
+    for (const [node, link] of this.#links) this.#order(node, link);
+  }
+
   /** This node's own facts have changed. */
   changed(): void {
     this.#tellRoster();
@@ -124,7 +135,7 @@ export class Hub {
   }
 
   #order(node: string, { channel }: Link): void {
-    const state = this.#options.desired(node);
+    const state = this.#options.desired(node, channel.peer.process);
     if (state !== undefined) channel.send(LINK_FRAMES.order, { state });
   }
 
@@ -165,7 +176,8 @@ export class Hub {
     for (const node of gone) {
       this.#links.get(node)?.channel.close("nothing was heard of it for too long");
     }
-    if (isNews) this.#tellRoster();
+    this.#pings++;
+    if (isNews || this.#pings % ROSTER_PINGS === 0) this.#tellRoster();
   }
 
   /** Many changes at once are told once. */

@@ -17,8 +17,6 @@ export interface Pipe {
   write(bytes: Uint8Array): Promise<void> | undefined;
   /** Takes it that the other end is who it says: it may send much before it is read. */
   trust(): void;
-  /** No more will be written; what was still goes. */
-  finish(): void;
   /** Ends both directions at once; what was not sent is lost. */
   destroy(): void;
 }

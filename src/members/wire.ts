@@ -26,7 +26,6 @@ export class Wire {
   #isSending = false;
   /** Bytes that the pipe was given and may not have sent. */
   #bytesInPipe = 0;
-  #isFinishing = false;
   #isDestroyed = false;
 
   constructor(pipe: Pipe, { clock, sending, receiving }: WireOptions) {
@@ -104,12 +103,6 @@ export class Wire {
     }
   }
 
-  /** Ends this direction once everything is sent. */
-  finish(): void {
-    this.#isFinishing = true;
-    if (!this.#isSending) this.#pipe.finish();
-  }
-
   destroy(): void {
     this.#isDestroyed = true;
     this.#pipe.destroy();
@@ -133,6 +126,5 @@ export class Wire {
       await this.#clock.turn();
     }
     this.#isSending = false;
-    if (this.#isFinishing) this.#pipe.finish();
   }
 }

@@ -45,8 +45,7 @@ export async function claimChain(parts: Parts, options: ClaimOptions): Promise<C
   const tip: Tip = image?.head ?? NOTHING;
   const number = tip.epoch + 1;
   const nodeId = parts.random.u64();
-  if (options.systemClaim !== null) await options.proveLead?.();
-  const workspace = await parts.openWorkspace(chain.name, image, options.pageSize);
+  const workspace = await openProved(parts, options);
   const appender = new Appender(parts, chain, tip, options.onRefused);
   try {
     const epoch = await takeClaim(parts, options, { workspace, number, nodeId });
@@ -63,6 +62,21 @@ export async function claimChain(parts: Parts, options: ClaimOptions): Promise<C
     await workspace.close();
     throw error;
   }
+}
+
+/** The workspace, opened while the store is asked whether this node still leads. */
+async function openProved(parts: Parts, options: ClaimOptions): Promise<Workspace> {
+  const { chain, image, pageSize, systemClaim, proveLead } = options;
+  const opening = parts.openWorkspace(chain.name, image, pageSize);
+  // It is heard of below, or does not matter any more.
+  opening.catch(() => {});
+  try {
+    if (systemClaim !== null) await proveLead?.();
+  } catch (error) {
+    await opening.then((workspace) => workspace.close(), () => {});
+    throw error;
+  }
+  return await opening;
 }
 
 async function takeClaim(

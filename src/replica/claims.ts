@@ -24,6 +24,8 @@ export interface ClaimWish {
   readonly isCreate?: boolean;
   /** The claim that was judged: nothing is claimed when a newer one is found. */
   readonly over?: number;
+  /** A look at the store sent since (monotonic ms) is enough; else there is one before the claim. */
+  readonly currentSinceMs?: number;
 }
 
 /** The newest claim in the image, or null in a chain without any (there is no such chain). */

@@ -104,6 +104,11 @@ export class Durable {
     if (!isThere) throw new Failure("corrupt", `The chain of ${this.#chain.name} is gone`);
   }
 
+  /** Whether a look for the next epoch that was sent at that time or later has said absent. */
+  hasLookedSince(ms: number): boolean {
+    return this.#looked.monotonicMs >= ms;
+  }
+
   /** Applies what the store holds after the head. True when there was something. */
   async catchUp(image: Image): Promise<boolean> {
     const since = this.#looked;

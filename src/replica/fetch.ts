@@ -5,8 +5,10 @@
 import type { Clock } from "../base/clock.ts";
 import { Failure } from "../base/failure.ts";
 import { FETCH_PIECE_BYTES, FETCH_PIECES_MAX, SLICE_BYTES } from "../base/limits.ts";
+import { release } from "../base/release.ts";
 import { EpochDecoder } from "../epoch/decode.ts";
 import type { DecodedEpoch, EpochHeader, Page } from "../epoch/epoch.ts";
+import { PageSlab } from "../epoch/page-slab.ts";
 import type { Store } from "../store/store.ts";
 
 /** Decodes an object in slices that leave others their turn. `what` names it in a failure. */
@@ -29,20 +31,26 @@ export interface StreamedEpoch {
   readonly fileChecksum: bigint;
 }
 
-/** Decodes pieces as they come and gives the pages on; the caller keeps none of them. */
+/**
+ * Decodes pieces as they come and gives the pages on. Nobody keeps anything: the memory of a page is
+ * used again once `onPages` has resolved, that of a piece is given back.
+ */
 export async function decodePieces(
   pieces: AsyncIterable<Uint8Array>,
   what: string,
   clock: Clock,
   onPages: (pages: readonly Page[], header: EpochHeader) => Promise<void>,
 ): Promise<StreamedEpoch> {
-  const decoder = new EpochDecoder(what);
+  const slab = new PageSlab();
+  const decoder = new EpochDecoder(what, slab);
   for await (const piece of pieces) {
     for (let at = 0; at < piece.byteLength; at += SLICE_BYTES) {
+      slab.reset();
       const pages = decoder.push(piece.subarray(at, at + SLICE_BYTES));
       if (pages.length > 0 && decoder.header) await onPages(pages, decoder.header);
       await clock.turn();
     }
+    release(piece);
   }
   return decoder.finish();
 }

@@ -11,11 +11,13 @@ import {
 } from "../base/limits.ts";
 import type { ImageBuilder, ImageHead } from "../database/image.ts";
 import type { EpochHeader, Page } from "../epoch/epoch.ts";
+import { decodeHeader, HEADER_BYTES } from "../epoch/header.ts";
 import { planRestore } from "../epoch/plan.ts";
 import {
   type Chain,
   type ChainObject,
   COMPACTED_LEVELS,
+  epochKey,
   listLevel,
   SNAPSHOT_LEVEL,
 } from "./chain.ts";
@@ -108,8 +110,8 @@ async function readPlan(
   let snapshot: ChainObject | null = null;
   const bytesTotal = objects.reduce((sum, { size }) => sum + size, 0);
   let bytes = 0;
-  const passed = (piece: Uint8Array) => {
-    bytes += piece.byteLength;
+  const passed = (more: number) => {
+    bytes += more;
     options.onProgress?.({ bytes, bytesTotal });
   };
   const take = async (pages: readonly Page[], header: EpochHeader) => {
@@ -137,6 +139,8 @@ async function readPlan(
       else chainBytes += object.size;
     }
     if (!last || !builder) throw new Error("assertion failed: a plan without objects");
+    const end = objects.at(-1);
+    if (end && end.level > 0) await checkEnd(chain, end, last.header);
     return {
       builder,
       head: headOf(last),
@@ -182,6 +186,24 @@ function checkFollows(object: ChainObject, read: Last, last: Last | null): void 
       `its link is ${hex(header.link)}, the epoch before it has checksum ${hex(last.fileChecksum)}`,
     );
   }
+}
+
+/**
+ * Nothing in a compacted object says whose it is. The next epoch's link tells; where there is none,
+ * the epoch with which the object ends (I9).
+ */
+async function checkEnd(chain: Chain, object: ChainObject, header: EpochHeader): Promise<void> {
+  const key = epochKey(chain, object.max);
+  const start = await chain.store.getRange(key, { offset: 0, length: HEADER_BYTES });
+  // Pruned, as it may be below a snapshot (I10): whoever asks for that moment has only this.
+  if (start === null) return;
+  const { databaseChecksum } = decodeHeader(start, key);
+  if (databaseChecksum === header.databaseChecksum) return;
+  throw new Failure(
+    "corrupt",
+    `Cannot use ${object.key}: its database checksum is ${hex(header.databaseChecksum)}, that of ` +
+      `${key} is ${hex(databaseChecksum)}`,
+  );
 }
 
 export function hex(value: bigint): string {
@@ -235,10 +257,12 @@ async function fetchWhole(chain: Chain, object: ChainObject): Promise<Uint8Array
 
 async function* counted(
   pieces: AsyncIterable<Uint8Array> | readonly Uint8Array[],
-  passed: (piece: Uint8Array) => void,
+  passed: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   for await (const piece of pieces) {
+    // Its memory may be given back by the time that the next one is asked for.
+    const { byteLength } = piece;
     yield piece;
-    passed(piece);
+    passed(byteLength);
   }
 }

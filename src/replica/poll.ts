@@ -22,7 +22,8 @@ export class Poll {
   }
 
   start(): void {
-    if (this.#cancel !== null || this.#isAsleep) return;
+    if (this.#cancel !== null && !this.#isAsleep) return;
+    this.#isAsleep = false;
     this.#schedule(this.#isResting ? 0 : POLL_MS_MIN, ++this.#run);
   }
 

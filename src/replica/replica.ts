@@ -134,8 +134,9 @@ export class Replica {
       this.#follower.stop();
       try {
         if (this.#rebuild.isDue) await this.#rebuild.run();
-        if (this.#durable.image) await this.#follower.catchUp(this.image);
-        const { over } = options;
+        const { over, currentSinceMs = Infinity } = options;
+        const isCurrent = this.#durable.hasLookedSince(currentSinceMs);
+        if (this.#durable.image && !isCurrent) await this.#follower.catchUp(this.image);
         if (over !== undefined && this.ownership?.claim.epoch !== over) return false;
         if (!mayClaim(this.name, systemClaim, this.ownership)) {
           this.#hooks.onFenced(this);
@@ -200,8 +201,7 @@ export class Replica {
 
   /** Writes a snapshot if one is due; an owner's own. */
   snapshotIfDue(): void {
-    const { image, lastKind } = this.#durable;
-    if (this.#tenure.owner) this.#snapshots.look(image, lastKind);
+    if (this.#tenure.owner) this.#snapshots.look(this.#durable.image, this.#durable.lastKind);
   }
 
   /** Compares some more pages of the image with their hashes; a wrong one means a new image (I6). */

@@ -38,6 +38,12 @@ export class AddressBook {
     this.#roster = roster;
   }
 
+  /** What was known is of a time when this node was in it. */
+  forget(): void {
+    this.#roster = null;
+    this.#files.clear();
+  }
+
   /** Reads the files of other nodes that were written within `freshMs` of the store's time. */
   async readFiles(freshMs: number, clock: Clock): Promise<void> {
     const storeMs = clock.nowMs() + this.#store.clockOffsetMs();

@@ -4,8 +4,10 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { describe, Failure } from "../base/failure.ts";
+import { TAKEN_AT_ONCE_MAX } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
+import type { ClaimWish } from "../replica/claims.ts";
 import type { Parts } from "../replica/parts.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import type { JoinProgress } from "../replica/join.ts";
@@ -173,9 +175,12 @@ export class Catalog {
   }
 
   /** Takes the chains of the leader before, which may not know yet that it is none. */
-  async claimAll(): Promise<void> {
+  async claimAll(wish: ClaimWish = {}): Promise<void> {
+    const { systemClaim } = this.#options.hooks;
     await this.#each("claim", async (replica) => {
-      if (!replica.dropped) await replica.claim(this.#options.hooks.systemClaim());
+      if (replica.dropped || await replica.claim(systemClaim(), wish)) return;
+      // There was more than it knew.
+      if (this.isLeading && !replica.dropped) await replica.claim(systemClaim());
     });
   }
 
@@ -199,15 +204,20 @@ export class Catalog {
     this.#open.clear();
   }
 
+  /** A few at a time: each may need a copy of its database. */
   async #each(what: string, work: (replica: Replica) => Promise<void>): Promise<void> {
-    await Promise.all([...this.#entries].map(async ([database, entry]) => {
-      try {
-        await work(await entry.replica);
-      } catch (error) {
-        const cause = describe(error);
-        this.#options.log.error(`could not ${what} a database`, { database, cause });
+    const waiting = [...this.#entries];
+    const one = async () => {
+      for (let next = waiting.shift(); next; next = waiting.shift()) {
+        const [database, entry] = next;
+        try {
+          await work(await entry.replica);
+        } catch (error) {
+          this.#options.log.error(`could not ${what} ${database}`, { cause: describe(error) });
+        }
       }
-    }));
+    };
+    await Promise.all(Array.from({ length: TAKEN_AT_ONCE_MAX }, one));
   }
 
   /** Throws `elsewhere` on a node that does not lead. */

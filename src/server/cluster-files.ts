@@ -6,6 +6,7 @@ import { Failure, isFailure } from "../base/failure.ts";
 import type { Clock } from "../base/clock.ts";
 import { STORE_ATTEMPTS_MAX } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
+import { Turns } from "../base/turns.ts";
 import {
   brokerKey,
   CLUSTER_KEY,
@@ -173,12 +174,23 @@ export class BrokerRecord {
   #etag: string | null | undefined = undefined;
   /** This process's nonce has been in the file: whoever replaces it has started later. */
   #isWritten = false;
+  /** One after another: what is removed last stays removed. */
+  readonly #turns = new Turns();
 
   constructor(parts: FilesParts) {
     this.#parts = parts;
   }
 
-  async write(facts: Omit<BrokerFile, "format" | "at">): Promise<void> {
+  write(facts: Omit<BrokerFile, "format" | "at">): Promise<void> {
+    return this.#turns.take(() => this.#write(facts));
+  }
+
+  /** Takes the file away, if this process wrote it. */
+  remove(of: Pick<BrokerFile, "node" | "nonce">): Promise<void> {
+    return this.#turns.take(() => this.#remove(of));
+  }
+
+  async #write(facts: Omit<BrokerFile, "format" | "at">): Promise<void> {
     const { store, clock } = this.#parts;
     const key = brokerKey(facts.node);
     const at = new Date(clock.nowMs()).toISOString();
@@ -205,6 +217,13 @@ export class BrokerRecord {
       }
     }
     throw new Failure("unavailable", `Cannot write ${key}: it changes all the time`);
+  }
+
+  async #remove({ node, nonce }: Pick<BrokerFile, "node" | "nonce">): Promise<void> {
+    const { store } = this.#parts;
+    if ((await readBrokerFile(store, node))?.nonce === nonce) await store.remove([brokerKey(node)]);
+    this.#etag = undefined;
+    this.#isWritten = false;
   }
 }
 

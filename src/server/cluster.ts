@@ -62,9 +62,9 @@ export class NodeCluster implements Cluster {
   async setBroker(node: string, state: BrokerState): Promise<{ readonly epoch: number }> {
     const { catalog, membership, states, gate } = this.#options;
     this.#leading();
-    await this.#mustExist(node);
+    const process = await this.#processOf(node);
     const write = async () => {
-      const epoch = await catalog.system.database.setBroker(node, state);
+      const epoch = await catalog.system.database.setBroker({ node, state, process });
       states.read(await catalog.system.database.brokers());
       return epoch;
     };
@@ -88,12 +88,18 @@ export class NodeCluster implements Cluster {
     throw notLeading(catalog.peek(SYSTEM_DATABASE)?.ownership?.claim.address);
   }
 
-  async #mustExist(node: string): Promise<void> {
-    const { membership, catalog } = this.#options;
+  /** The nonce of the process that a node runs as. Throws `missing` for a node that nobody knows. */
+  async #processOf(node: string): Promise<string> {
+    const { membership, catalog, states } = this.#options;
     const { members } = membership.roster();
-    if (members.some((member) => member.node === node)) return;
+    const member = members.find((one) => one.node === node);
+    if (member) return member.nonce;
     const { store } = catalog.system.replica.chain;
-    if (await readBrokerFile(store, node)) return;
+    const file = await readBrokerFile(store, node);
+    if (file) return file.nonce;
+    // One that has retired is in no roster and has no file.
+    const row = states.row(node);
+    if (row) return row.process;
     const known = members.map((member) => member.node).join(", ");
     throw new Failure(
       "missing",

@@ -100,6 +100,7 @@ export class NodeDatabases implements Databases {
   /** The owner's own: a request that another node forwarded is not forwarded again. */
   async executeHere(name: string, request: WriteRequest): Promise<TextAnswer> {
     const { catalog, clock } = this.#options;
+    refuseSystem(name, request);
     const replica = catalog.peek(name) ??
       await withDeadline(clock, request.deadlineMs, catalog.wait(name), `open ${name}`);
     return await replica.execute(request);
@@ -113,20 +114,20 @@ export class NodeDatabases implements Databases {
   async #forward(name: string, request: WriteRequest, error: unknown): Promise<TextAnswer> {
     // Whoever has taken the chain does it, and nothing of it was done here.
     if (!isFailure(error, "elsewhere") || request.trusted) throw error;
-    return await this.#options.forwarding.execute(name, request);
+    return await this.#atOwner(name, request);
+  }
+
+  #atOwner(name: string, request: WriteRequest): Promise<TextAnswer> {
+    const here = () => this.executeHere(name, request);
+    return this.#options.forwarding.execute(name, request, here);
   }
 
   async #executeLater(name: string, request: WriteRequest): Promise<TextAnswer> {
     const { catalog } = this.#options;
-    if (name === SYSTEM_DATABASE && !request.trusted) {
-      throw new Failure(
-        "denied",
-        "The database system belongs to the cluster: it can be read only",
-      );
-    }
+    refuseSystem(name, request);
     // What this node has not heard of yet may be there: the leader knows.
     if (!catalog.isLeading && !catalog.has(name)) {
-      return await this.#options.forwarding.execute(name, request);
+      return await this.#atOwner(name, request);
     }
     try {
       return await this.executeHere(name, request);
@@ -225,6 +226,11 @@ export class NodeDatabases implements Databases {
 /** A full `memory_dir` is no bug, and nothing was done yet. */
 function copyFailure(name: string, error: unknown): unknown {
   return errorCode(error) === undefined ? error : fileFailure(`copy ${name} to memory_dir`, error);
+}
+
+function refuseSystem(name: string, request: WriteRequest): void {
+  if (name !== SYSTEM_DATABASE || request.trusted) return;
+  throw new Failure("denied", "The database system belongs to the cluster: it can be read only");
 }
 
 function missing(catalog: Catalog, name: string): never {

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { Failure, isFailure } from "../base/failure.ts";
-import { FORWARD_RETRY_MS } from "../base/limits.ts";
+import { FORWARD_RETRY_MS, PEER_CALL_GRACE_MS } from "../base/limits.ts";
 import type { WriteRequest } from "../database/statement.ts";
 import type { WriteAnswer } from "../replica/write-queue.ts";
 
@@ -17,8 +17,10 @@ export interface PeerAnswer {
 
 export interface ForwardingOptions {
   readonly clock: Clock;
-  /** The leader that this node has a link to; null while there is none. */
+  /** The leader that this node has a link to and hears; null while there is none. */
   leader(): string | null;
+  /** This node leads: what waits for a leader is its own to do. */
+  leads(): boolean;
   /** True while a leader is being elected, or may be: then it is worth waiting for one. */
   isElecting(): boolean;
   /** Whom to name where nobody can be reached: the address of the owner's clients. */
@@ -39,28 +41,36 @@ export class Forwarding {
     this.#options = options;
   }
 
-  /** Executes at the owner. */
-  async execute(database: string, request: WriteRequest): Promise<WriteAnswer> {
+  /** Executes at the owner; `here`, where that is this node once somebody leads. */
+  async execute(
+    database: string,
+    request: WriteRequest,
+    here: () => Promise<WriteAnswer>,
+  ): Promise<WriteAnswer> {
     const { clock } = this.#options;
     const { statements, subject, idempotencyKey, forgets, deadlineMs } = request;
     const body = JSON.stringify(statements);
     const isSafe = idempotencyKey !== undefined;
-    const answer = await this.ask("execute", { deadlineMs, isSafe, body }, () => ({
+    const head = () => ({
       database,
       subject,
       ...(isSafe && { idempotency_key: idempotencyKey }),
       ...(forgets && { forgets }),
       timeout_ms: Math.max(1, Math.floor(deadlineMs - clock.monotonicMs())),
-    }));
-    const { epoch } = answer.head as { readonly epoch: number };
-    return { text: answer.body, epoch };
+    });
+    return await this.ask({ method: "execute", head, body, deadlineMs, isSafe }, {
+      read: ({ head, body }) => ({ text: body, epoch: epochOf(head) }),
+      here,
+    });
   }
 
   /** An epoch that was the newest of the database at some moment after this call. */
-  async prove(database: string, deadlineMs: number): Promise<number> {
+  async prove(database: string, deadlineMs: number, here: () => Promise<number>): Promise<number> {
     const head = () => ({ database });
-    const answer = await this.ask("prove", { deadlineMs, isSafe: true, body: "" }, head);
-    return (answer.head as { readonly epoch: number }).epoch;
+    return await this.ask({ method: "prove", head, body: "", deadlineMs, isSafe: true }, {
+      read: ({ head }) => epochOf(head),
+      here,
+    });
   }
 
   /** There is a link to a leader now, or this node leads itself. */
@@ -68,47 +78,77 @@ export class Forwarding {
     for (const wake of this.#waiting) wake();
   }
 
-  /**
-   * Asks the leader, and again while it certainly did nothing. `isSafe`: it may be done twice.
-   */
-  async ask(
-    method: string,
-    request: { readonly deadlineMs: number; readonly isSafe: boolean; readonly body: string },
-    head: () => object,
-  ): Promise<PeerAnswer> {
-    const { clock, call } = this.#options;
-    const { deadlineMs, isSafe, body } = request;
+  /** Asks whoever leads, and again while it certainly did nothing. */
+  async ask<T>(question: Question, { read, here }: Answerers<T>): Promise<T> {
+    const { clock } = this.#options;
+    const { deadlineMs, isSafe } = question;
+    // What an earlier attempt may have done, a later one that did nothing does not undo.
+    let doubt: unknown = null;
     for (;;) {
-      const leader = await this.#leader(deadlineMs);
       try {
-        return await call(leader, method, { head: head(), body, deadlineMs });
+        const leader = await this.#leader(deadlineMs);
+        return leader === null ? await here() : read(await this.#call(leader, question));
       } catch (error) {
         const didNothing = isFailure(error, "elsewhere", "unavailable");
-        const mayRepeat = didNothing || (isSafe && isFailure(error, "uncertain"));
-        if (!mayRepeat || deadlineMs - clock.monotonicMs() <= FORWARD_RETRY_MS) throw error;
+        const isUncertain = isFailure(error, "uncertain");
+        if (isUncertain) doubt = error;
+        const mayRepeat = didNothing || (isSafe && isUncertain);
+        const isLate = deadlineMs - clock.monotonicMs() <= FORWARD_RETRY_MS;
+        if (!mayRepeat || isLate || error instanceof NobodyToAsk) {
+          throw didNothing && doubt !== null ? doubt : error;
+        }
         // It was deposed, or has not finished taking up the lead.
         await clock.sleep(FORWARD_RETRY_MS);
       }
     }
   }
 
-  async #leader(deadlineMs: number): Promise<string> {
-    const { clock, leader, isElecting, ownerAddress } = this.#options;
+  /** A leader that has a successor and still says nothing may be asleep: it is not waited for. */
+  async #call(leader: string, { method, head, body, deadlineMs }: Question): Promise<PeerAnswer> {
+    const { clock, call, leader: known, leads } = this.#options;
+    const silent = Promise.withResolvers<never>();
+    let cancel = () => {};
+    const look = () => {
+      const now = known();
+      if (!leads() && (now === null || now === leader)) return;
+      this.#waiting.delete(look);
+      const message = `${leader} did not answer before another node led; it may have done its work`;
+      cancel = clock.after(
+        PEER_CALL_GRACE_MS,
+        () => silent.reject(new Failure("uncertain", message)),
+      );
+    };
+    this.#waiting.add(look);
+    try {
+      return await Promise.race([
+        call(leader, method, { head: head(), body, deadlineMs }),
+        silent.promise,
+      ]);
+    } finally {
+      this.#waiting.delete(look);
+      cancel();
+    }
+  }
+
+  /** Waits for somebody to lead; null when that is this node. */
+  async #leader(deadlineMs: number): Promise<string | null> {
+    const { clock, leader, leads, isElecting, ownerAddress } = this.#options;
     for (;;) {
       const known = leader();
       if (known !== null) return known;
+      if (leads()) return null;
       const leftMs = deadlineMs - clock.monotonicMs();
       if (!isElecting()) {
         const address = ownerAddress();
         const options = address === undefined ? { retryAfterMs: 1_000 } : { leader: address };
-        throw new Failure(
+        throw new NobodyToAsk(
           "elsewhere",
           "This node does not lead and cannot reach the leader",
           options,
         );
       }
       if (leftMs <= 0) {
-        throw new Failure("unavailable", "Nobody leads the cluster; nothing was done", {
+        throw new NobodyToAsk("unavailable", "Nobody leads the cluster; nothing was done", {
           details: { reason: "election" },
           retryAfterMs: 1_000,
         });
@@ -125,6 +165,27 @@ export class Forwarding {
     cancel();
     this.#waiting.delete(changed.resolve);
   }
+}
+
+export interface Question {
+  readonly method: string;
+  head(): object;
+  readonly body: string;
+  readonly deadlineMs: number;
+  /** It may be asked twice. */
+  readonly isSafe: boolean;
+}
+
+export interface Answerers<T> {
+  read(answer: PeerAnswer): T;
+  here(): Promise<T>;
+}
+
+/** Not an answer, but that there is nobody to answer. */
+class NobodyToAsk extends Failure {}
+
+function epochOf(head: unknown): number {
+  return (head as { readonly epoch: number }).epoch;
 }
 
 const LOOK_MS = 250;

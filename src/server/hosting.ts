@@ -24,8 +24,10 @@ export interface HostOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The argv that starts child processes; see `NodeParts`. */
   readonly command: readonly string[];
-  /** The node's own way out: an operator shut it down, or another process has its id. */
+  /** Ends the process at once: another one runs with this node's id. */
   exit(code: number): void;
+  /** An operator has ended this node: it is to stop in order. */
+  shutDown(): void;
   /** Of the program that embeds the node. */
   readonly mount?: Mounted;
   readonly program?: PeerProgram;
@@ -41,7 +43,7 @@ export interface Hosted extends NodeHandle {
 
 /** Takes the port, the id and the folder of memory; `start` of what it resolves to does the rest. */
 export async function hostNode(config: Config, options: HostOptions): Promise<Hosted> {
-  const { clock, random, log, environment, command, exit, program } = options;
+  const { clock, random, log, environment, command, exit, shutDown, program } = options;
   let app: HttpApp | null = null;
   // The port comes first, since the node publishes the address that others reach it by.
   const port = new ClientPort({
@@ -63,9 +65,11 @@ export async function hostNode(config: Config, options: HostOptions): Promise<Ho
       childCommand: command,
       running: () => port.running,
       onState: (state) => {
-        if (state !== "active") port.renew();
+        if (state === "active") port.resume();
+        else port.drain();
       },
       exit,
+      shutDown,
       ...(program && { program }),
     });
     app = appOf(config, handle, options);

@@ -6,11 +6,13 @@ import type { Clock } from "../base/clock.ts";
 import { describe, Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import { dampingMs } from "../election/damping.ts";
-import type { Ownership } from "../replica/claims.ts";
+import type { HandOver } from "../http/node.ts";
+import type { ClaimWish, Ownership } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Store } from "../store/store.ts";
 import type { LeaderHeartbeat } from "./cluster-files.ts";
 import { Leading, type LeadingOptions } from "./leading.ts";
+import { checkReplaced, wasOwner } from "./last-owner.ts";
 import type { Links } from "./links.ts";
 import { watchStalls } from "./stall.ts";
 import { StandingBy, type Taken } from "./standing-by.ts";
@@ -27,6 +29,8 @@ export interface LeadershipOptions extends Pick<LeadingOptions, "links" | "resig
   readonly heartbeatMs: number;
   readonly staleMs: number;
   readonly network: Links;
+  /** How `system` is to be claimed over that claim. */
+  wish(over: number | undefined): ClaimWish;
   /** The claim is won: links may be taken from now on. */
   onWon(claim: number): void;
   /**
@@ -40,12 +44,6 @@ export interface LeadershipOptions extends Pick<LeadingOptions, "links" | "resig
   release(): Promise<void>;
   /** Another process runs with this node's id: this one must end. */
   onReplaced(failure: Failure): void;
-}
-
-export interface HandOver {
-  readonly from: string;
-  readonly to: string;
-  readonly ms: number;
 }
 
 export class Leadership {
@@ -76,16 +74,27 @@ export class Leadership {
     return this.#leading ? !this.#leading.isBegun : this.#standingBy?.isElecting ?? true;
   }
 
-  /** Resolves when this node leads or has begun to stand by. */
+  /** Whether a leader may be found soon: then it is worth waiting for one. */
+  get isSeeking(): boolean {
+    return this.#standingBy?.isSeeking ?? true;
+  }
+
+  /** A leader is linked, but silent or without its store: nobody knows whether it goes on. */
+  get isLeaderInDoubt(): boolean {
+    return this.#standingBy?.state === "watching";
+  }
+
+  /** Resolves when this node leads, or its first call to the leader had an outcome. */
   async start(system: Replica): Promise<void> {
+    this.#open = true;
     this.#system = system;
     this.#cancelStalls = watchStalls(this.#options.clock, (ms) => this.#stalled(ms));
     // A chain that this process just created is owned from its first epoch on.
-    if (system.state === "owning" || (await this.#wasOwner(system))) {
+    if (system.state === "owning" || (await wasOwner(system, this.#options))) {
       const over = system.ownership?.claim.epoch;
       if (await this.#take("it led last", over) === "won") return await this.#leading?.begun;
     }
-    this.#standBy(system);
+    await this.#standBy(system).settled;
   }
 
   /** `system` was lost. */
@@ -104,14 +113,11 @@ export class Leadership {
     const { claim } = ownership;
     const { node } = this.#options;
     for (const heard of this.#waiting) heard(ownership);
-    const isOurs = claim.node === node.id;
-    if (isOurs && claim.epoch !== this.#claim && this.#lastClaimAtMs > 0) {
-      void this.#checkReplaced(claim.address);
-    }
+    const isOther = claim.epoch !== this.#claim && this.#lastClaimAtMs > 0;
+    if (claim.node === node.id && isOther) void checkReplaced(claim.address, this.#options);
     this.#standingBy?.onOwnership(claim);
   }
 
-  /** Something happened to the links of a node that does not lead. */
   get standby(): StandingBy | null {
     return this.#standingBy;
   }
@@ -126,10 +132,10 @@ export class Leadership {
    * that does not lead, `conflict` when nobody, or not the preferred one, can succeed.
    */
   async stepDown(preferred?: string): Promise<HandOver> {
-    const { clock, node, log } = this.#options;
+    const { clock, node } = this.#options;
     const startedMs = clock.monotonicMs();
     const successor = this.#successor(preferred);
-    log.info("stepping down", { successor });
+    this.#options.log.info("stepping down", { successor });
     const next = nextLeader(clock, node.id, this.#waiting);
     next.catch(() => {});
     await this.#resign(successor);
@@ -155,6 +161,7 @@ export class Leadership {
     this.#open = false;
     this.#cancelStalls();
     this.#standingBy?.end();
+    this.#standingBy = null;
     this.#leading?.end();
   }
 
@@ -174,12 +181,14 @@ export class Leadership {
     // From here on nothing is claimed; writes that come wait for the next leader.
     const claim = this.#claim;
     this.#claim = null;
-    const leading = this.#leading;
     try {
       await release();
       await system.resign(successor, new Failure("elsewhere", `${node.id} has stepped down`));
     } catch (error) {
-      if (this.#leading === leading && system.state === "owning") this.#claim = claim;
+      // It may have been lost meanwhile, and nobody else says so to a leader that has no claim.
+      if (system.state === "owning") this.#claim = claim;
+      else this.#endLead();
+      if (this.#claim === null && this.#open) this.#standBy(system);
       throw error;
     }
     this.#endLead();
@@ -203,36 +212,13 @@ export class Leadership {
     });
   }
 
-  /** Judged once, at start: a restart claims at once, a second process with the same id ends. */
-  async #wasOwner(system: Replica): Promise<boolean> {
-    const claim = system.ownership?.claim;
-    const { node, eligible, network } = this.#options;
-    if (!claim || claim.node !== node.id || claim.successor !== null) return false;
-    if (claim.address !== node.address && await network.isSelfAt(claim.address)) {
-      throw new Failure(
-        "conflict",
-        `Cannot start: the node id ${node.id} is in use at ${claim.address}; ` +
-          "delete the file at cluster_mode.node_id_path for a new one",
-      );
-    }
-    return eligible;
-  }
-
-  async #checkReplaced(address: string): Promise<void> {
-    const { node, onReplaced, network } = this.#options;
-    if (address === node.address || !(await network.isSelfAt(address))) return;
-    onReplaced(
-      new Failure("conflict", `The node id ${node.id} is in use by a newer process at ${address}`),
-    );
-  }
-
   /** Claims `system` over that claim; says to what it was lost. */
   async #take(reason: string, over: number | undefined): Promise<Taken> {
     const { log, clock, node } = this.#options;
     const system = this.#system;
     if (!system) return "data";
     const before = system.ownership?.claim;
-    const won = await system.claim(null, over === undefined ? {} : { over });
+    const won = await system.claim(null, this.#options.wish(over));
     // It may have been lost again by the time that this is heard of.
     if (!won || system.state !== "owning" || !this.#open) {
       log.info("the cluster was not claimed", { owner: system.ownership?.claim.node ?? null });
@@ -241,8 +227,7 @@ export class Leadership {
     this.#standingBy?.end();
     this.#standingBy = null;
     this.#lastClaimAtMs = clock.monotonicMs();
-    const claim = system.ownership?.claim.epoch ?? system.tip;
-    this.#claim = claim;
+    const claim = this.#claim = system.ownership?.claim.epoch ?? system.tip;
     log.info("this node leads", { reason, term: system.ownership?.term ?? 0, epoch: claim });
     this.#options.onWon(claim);
     this.#leading = this.#leads(system, before !== undefined && before.node !== node.id);

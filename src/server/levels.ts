@@ -59,7 +59,7 @@ export class Levels {
     const { catalog, forwarding } = this.#options;
     const { replica } = catalog.system;
     try {
-      const epoch = await forwarding.prove(SYSTEM_DATABASE, deadlineMs);
+      const epoch = await forwarding.prove(SYSTEM_DATABASE, deadlineMs, () => replica.prove());
       await this.#reached(replica, epoch, deadlineMs);
       await catalog.refresh();
     } catch {
@@ -77,12 +77,12 @@ export class Levels {
   }
 
   async #prove(replica: Replica, deadlineMs: number): Promise<number> {
-    if (replica.state !== "owning") {
-      return await this.#options.forwarding.prove(replica.name, deadlineMs);
-    }
+    const atOwner = () =>
+      this.#options.forwarding.prove(replica.name, deadlineMs, () => replica.prove());
+    if (replica.state !== "owning") return await atOwner();
     return await replica.prove().catch((error) => {
       if (!isFailure(error, "elsewhere")) throw error;
-      return this.#options.forwarding.prove(replica.name, deadlineMs);
+      return atOwner();
     });
   }
 

@@ -15,9 +15,10 @@ export interface Links {
    * Calls whoever made the claim; a link that is made stands until it ends or is dropped.
    * - `linked`     it leads by this claim, which both sides have proved (I13)
    * - `refused`    nobody is there, or somebody who does not lead
+   * - `reset`      the call was taken and cut off without a word
    * - `unanswered` nothing answered in time
    */
-  call(claim: Claim): Promise<"linked" | "refused" | "unanswered">;
+  call(claim: Claim): Promise<"linked" | DialOutcome>;
   /** Whether some other node hears the owner of the claim now. */
   ask(claim: Claim): Promise<boolean>;
   /** When something last came over the link that stands; null without one. */
@@ -33,7 +34,7 @@ export interface Links {
 }
 
 /** How a call for a link went, when it was not answered by a leader. */
-export type DialOutcome = "refused" | "unanswered";
+export type DialOutcome = "refused" | "reset" | "unanswered";
 
 export interface Dialled {
   readonly channel: PeerChannel;

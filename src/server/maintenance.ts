@@ -20,6 +20,8 @@ export interface MaintenanceOptions {
   readonly pruneEveryMs: number;
   readonly record: BrokerRecord;
   readonly recordEveryMs: number;
+  /** This node is in no roster and has no file. */
+  isAway(): boolean;
   facts(): Omit<BrokerFile, "format" | "at">;
   onReplaced(failure: Failure): void;
 }
@@ -43,7 +45,9 @@ export class Maintenance {
 
   start(): void {
     const { recordEveryMs, pruneEveryMs, retention } = this.#options;
-    this.#every(recordEveryMs, "write the broker file", () => this.record());
+    this.#every(recordEveryMs, "write the broker file", async () => {
+      if (!this.#options.isAway()) await this.record();
+    });
     this.#every(FORGET_EVERY_MS, "forget old answers", () => this.#forgetAnswers());
     this.#every(pruneEveryMs, "prune", async () => void await retention.prune());
     this.#every(SCRUB_EVERY_MS, "scrub an image", () => this.#scrub());

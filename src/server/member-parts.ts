@@ -1,16 +1,16 @@
 /** The membership of a node, made from its configuration and its parts. */
 import type { Failure } from "../base/failure.ts";
 import type { Config } from "../config/config.ts";
-import type { BrokerStates } from "./broker-states.ts";
 import type { Catalog } from "./catalog.ts";
 import { LeaderHeartbeat } from "./cluster-files.ts";
 import { Membership } from "./membership.ts";
 import type { Taken } from "./node.ts";
 import type { NodeParts } from "./node-parts.ts";
+import type { OwnState } from "./own-state.ts";
 
 export interface MemberParts extends Taken {
   readonly catalog: Catalog;
-  readonly states: BrokerStates;
+  readonly own: OwnState;
   onRoster(): void;
   onReplaced(failure: Failure): void;
 }
@@ -20,11 +20,18 @@ export function membershipOf(
   config: Config,
   address: string,
   { clock, random, log, version, running }: NodeParts,
-  { assembly, identity, peers, catalog, states, onRoster, onReplaced }: MemberParts,
+  { assembly, identity, peers, catalog, own, onRoster, onReplaced }: MemberParts,
 ): Membership {
   const { store } = assembly;
+  const { states } = own;
   const mode = config.cluster_mode;
-  return new Membership({
+  // What a link was told before the rows were read may be wrong.
+  const onLead = async () => {
+    const state = await own.read();
+    membership.links.hub?.orderAll();
+    if (state !== undefined) void states.order(state);
+  };
+  const membership: Membership = new Membership({
     clock,
     log,
     store,
@@ -45,18 +52,15 @@ export function membershipOf(
     brokerStaleMs: mode.broker_stale_threshold_secs * 1000,
     catalog,
     transport: peers,
+    prepareWorkspace: (replica) => assembly.prepareWorkspace(replica),
     storeFailingMs: () => assembly.storeFailingMs(),
     state: () => states.state,
     running,
-    desired: (node) => states.desired(node),
-    // One that was shut down and is started again waits to be set active.
+    desired: (node, process) => states.desired(node, process),
     onOrder: (state) => void states.order(state),
     onRoster,
-    onLead: async () => {
-      states.read(await catalog.system.database.brokers());
-      const own = states.desired(identity.id);
-      if (own !== undefined) void states.order(own);
-    },
+    onLead,
     onReplaced,
   });
+  return membership;
 }

@@ -18,6 +18,7 @@ import { Forwarding, type PeerAnswer } from "./forwarding.ts";
 import { Leadership, type LeadershipOptions } from "./leadership.ts";
 import type { LinkTransport } from "./links.ts";
 import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
+import { Preparation } from "./preparation.ts";
 import { probeAddress } from "./probe-address.ts";
 import { Proofs } from "./proofs.ts";
 
@@ -45,11 +46,13 @@ export interface MembershipOptions {
   readonly brokerStaleMs: number;
   readonly catalog: Catalog;
   readonly transport: Transport;
+  /** Opens the workspace that a claim of this replica will ask for. */
+  prepareWorkspace?(replica: Replica): void;
   storeFailingMs(): number;
   state(): BrokerState;
   /** Requests that are being answered. */
   running(): number;
-  desired(node: string): BrokerState | undefined;
+  desired(node: string, process: string): BrokerState | undefined;
   /** An operator wants this node in that state. */
   onOrder(state: BrokerState): void;
   /** After each change of members or leader. */
@@ -66,18 +69,26 @@ export class Membership {
   readonly book: AddressBook;
   readonly proofs: Proofs;
   readonly #options: MembershipOptions;
+  readonly #preparation: Preparation;
 
   constructor(options: MembershipOptions) {
     this.#options = options;
-    const { store, layout, clock } = options;
+    const { store, layout, clock, log, catalog } = options;
+    this.#preparation = new Preparation({
+      clock,
+      log,
+      replica: (name) => catalog.peek(name),
+      prepare: (replica) => options.prepareWorkspace?.(replica),
+    });
     this.book = new AddressBook(store, () => this.self());
     this.proofs = new Proofs(store, layout);
     this.links = new NodeLinks(this.#linksOptions());
     this.leadership = new Leadership(this.#leadershipOptions());
     this.forwarding = new Forwarding({
       clock,
-      leader: () => this.links.leader,
-      isElecting: () => this.leadership.isElecting,
+      leader: () => (this.leadership.isLeaderInDoubt ? null : this.links.leader),
+      leads: () => this.leadership.claim !== null,
+      isElecting: () => this.leadership.isSeeking || this.leadership.isLeaderInDoubt,
       ownerAddress: () => this.#otherOwner(),
       call: (node, method, request) => this.call(node, method, request),
     });
@@ -96,15 +107,33 @@ export class Membership {
     this.links.close("the node is stopping");
   }
 
+  /** Leaves the roster: this node neither follows a leader's word nor leads, until `join`. */
+  retire(): void {
+    this.leadership.close();
+    this.links.isAway = true;
+    this.book.forget();
+  }
+
+  async join(): Promise<void> {
+    this.links.isAway = false;
+    await this.start(this.#system());
+  }
+
   /** What replicas ask of and tell the cluster. */
   get hooks(): Omit<ReplicaHooks, "onSnapshot" | "onJoining"> {
     return {
       systemClaim: () => this.leadership.claim,
-      proveLead: () => this.#system().prove(),
+      proveLead: () => this.#preparation.hasJustWon ? Promise.resolve() : this.#system().prove(),
       onFenced: (replica) => this.#onFenced(replica),
       onDurable: (database, epoch, bytes) => this.links.hub?.push(database, epoch, bytes),
       onOwnership: (database, ownership) => {
-        if (database === SYSTEM_DATABASE) this.leadership.onOwnership(ownership);
+        if (database !== SYSTEM_DATABASE) return;
+        const { facts } = this.#options;
+        const { node, successor } = ownership.claim;
+        const isHandedOver = successor !== null && node !== facts.node &&
+          this.links.leader === node;
+        if (isHandedOver && facts.eligible) this.#preparation.resigned();
+        this.leadership.onOwnership(ownership);
       },
     };
   }
@@ -182,6 +211,7 @@ export class Membership {
       events: {
         onLinked: () => {
           catalog.isPushed = true;
+          this.#preparation.over();
           this.leadership.standby?.on({ kind: "linked" });
           this.forwarding.leaderChanged();
           onRoster(this.roster());
@@ -190,9 +220,20 @@ export class Membership {
           catalog.isPushed = false;
           onRoster(this.roster());
         },
-        onLost: () => this.leadership.standby?.on({ kind: "unlinked", by: "close" }),
-        onEpoch: (database, epoch, bytes) => catalog.push(database, epoch, bytes),
-        onRoster,
+        onLost: () => {
+          if (facts.eligible) this.#preparation.lost();
+          this.leadership.standby?.on({ kind: "unlinked", by: "close" });
+        },
+        onEpoch: (database, epoch, bytes) => {
+          this.#preparation.heard(database);
+          catalog.push(database, epoch, bytes);
+        },
+        onRoster: (roster) => {
+          for (const { node, nonce } of roster.members) {
+            if (node !== facts.node) this.proofs.expect(node, nonce);
+          }
+          onRoster(roster);
+        },
         onOrder,
         onLeaderStore: (isFailing) =>
           this.leadership.standby?.on({ kind: "leader_store", isFailing }),
@@ -215,11 +256,13 @@ export class Membership {
       heartbeatMs,
       staleMs,
       network: this.links,
+      wish: (over) => this.#preparation.wish(over),
       links: () => ({
         links: this.links.hub?.links ?? 0,
         isLate: (ms) => this.links.hub?.isLate(ms) ?? false,
       }),
       onWon: (claim) => {
+        this.#preparation.won();
         this.links.lead(claim, this.#system().ownership?.term ?? 0);
         this.forwarding.leaderChanged();
       },
@@ -233,6 +276,9 @@ export class Membership {
 
   async #onLead(isSuccessor: boolean): Promise<void> {
     const { catalog, onLead } = this.#options;
+    // Those that are known here; clients wait for them.
+    if (isSuccessor) void catalog.claimAll(this.#preparation.wish(undefined));
+    this.#preparation.over();
     await catalog.system.database.prepare();
     await catalog.refresh();
     if (isSuccessor) void catalog.claimAll();

@@ -14,7 +14,7 @@ import type { BrokerState, Member, Report, RosterMessage } from "../members/rost
 import type { Claim } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { AddressBook } from "./address-book.ts";
-import type { Dialled, Links, LinkTransport, NodeLinksEvents } from "./links.ts";
+import type { Dialled, DialOutcome, Links, LinkTransport, NodeLinksEvents } from "./links.ts";
 import { probeAddress } from "./probe-address.ts";
 import { claimId, type Proofs } from "./proofs.ts";
 import { STORE_FAILING_MS } from "./breaker.ts";
@@ -29,7 +29,7 @@ export interface NodeLinksOptions {
   system(): Replica;
   self(): Member;
   storeFailingMs(): number;
-  desired(node: string): BrokerState | undefined;
+  desired(node: string, process: string): BrokerState | undefined;
   readonly events: NodeLinksEvents;
 }
 
@@ -38,6 +38,8 @@ export class NodeLinks implements Links {
   #link: LeaderLink | null = null;
   #hub: Hub | null = null;
   #isLeaderStoreFailing = false;
+  /** Set while this node is in no roster: a call that was under way makes no link any more. */
+  #isAway = false;
 
   constructor(options: NodeLinksOptions) {
     this.#options = options;
@@ -53,7 +55,7 @@ export class NodeLinks implements Links {
     return this.#link?.leader ?? null;
   }
 
-  async call(claim: Claim): Promise<"linked" | "refused" | "unanswered"> {
+  async call(claim: Claim): Promise<"linked" | DialOutcome> {
     const { book, self, transport, log } = this.#options;
     const where = await book.find(claim.node);
     if (!where || where.peerAddress === "") return await this.#probe(claim);
@@ -97,6 +99,12 @@ export class NodeLinks implements Links {
     if (!link) return;
     link.close(reason);
     this.#options.events.onUnlinked();
+  }
+
+  /** This node leaves the roster, or comes back to it. */
+  set isAway(isAway: boolean) {
+    this.#isAway = isAway;
+    if (isAway) this.drop("this node retires");
   }
 
   contenders(): readonly Contender[] {
@@ -213,7 +221,8 @@ export class NodeLinks implements Links {
       throw error;
     }
     // A newer one was found meanwhile.
-    if (system().ownership?.claim.epoch !== hello.claim || this.#hub) return refuse("too late");
+    const isNewest = system().ownership?.claim.epoch === hello.claim;
+    if (!isNewest || this.#hub || this.#isAway) return refuse("too late");
     this.#linked(channel, hello);
     return "linked";
   }

@@ -16,8 +16,10 @@ export interface NodeParts {
   running(): number;
   /** This node takes new work or does not: the listener says so to clients. */
   onState(state: BrokerState): void;
-  /** Ends the process: another one runs with this node's id. */
+  /** Ends the process at once: another one runs with this node's id. */
   exit(code: number): void;
+  /** An operator has ended this node: the process stops in order, with exit code 0. */
+  shutDown(): void;
   /** The program that this node runs in, where it is not its own. */
   readonly program?: PeerProgram;
   /** For crash points of tests. */

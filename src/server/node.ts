@@ -4,13 +4,11 @@ import { Metrics } from "../base/metrics.ts";
 import type { Config } from "../config/config.ts";
 import { SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { HeadgateNode, Readiness } from "../http/node.ts";
-import type { BrokerState } from "../members/roster.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import { Replica } from "../replica/replica.ts";
 import { probeStore } from "../store/probe.ts";
 import { NodeAccess } from "./access.ts";
 import { AdminGate, isBackupOverdue } from "./admin-gate.ts";
-import { BrokerStates } from "./broker-states.ts";
 import { Catalog } from "./catalog.ts";
 import { BrokerRecord, type ClusterFile, findCluster } from "./cluster-files.ts";
 import { NodeCluster } from "./cluster.ts";
@@ -24,6 +22,7 @@ import { defaultMemoryDir, type MemoryFolder, openMemoryFolder } from "./memory-
 import type { NodeHandle, NodeInside } from "./node-handle.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { assembleParts, type Assembly, openNodeStore } from "./parts.ts";
+import { OwnState } from "./own-state.ts";
 import { Passwords } from "./passwords.ts";
 import { PeerTransport } from "./peer-transport.ts";
 import { pruneEveryMs, Retention } from "./retention.ts";
@@ -67,12 +66,14 @@ class RunningNode implements HeadgateNode, NodeHandle {
   readonly #taken: Taken;
   readonly #catalog: Catalog;
   readonly #membership: Membership;
-  readonly #states: BrokerStates;
+  readonly #own: OwnState;
+  readonly #record: BrokerRecord;
   readonly #gate: AdminGate;
   readonly #maintenance: Maintenance;
   readonly #startedAtMs: number;
   #clusterFile: ClusterFile | null = null;
   #phase: "starting" | "active" | "stopping" = "starting";
+  #isStopped = false;
 
   constructor(config: Config, address: string, parts: NodeParts, taken: Taken) {
     const { clock, log, random } = parts;
@@ -83,19 +84,26 @@ class RunningNode implements HeadgateNode, NodeHandle {
     this.#taken = taken;
     this.#startedAtMs = clock.monotonicMs();
     this.#catalog = new Catalog({ parts: assembly.parts, hooks: this.#hooks(), clock, log });
-    this.#states = new BrokerStates({
-      clock,
-      log,
-      running: parts.running,
-      stepDown: () => this.#stepDown(),
-      onChange: (state) => this.#onState(state),
-      onShutdown: () => parts.exit(0),
+    this.#record = new BrokerRecord({ store: assembly.store, clock, random });
+    this.#own = new OwnState({
+      parts,
+      identity,
+      catalog: this.#catalog,
+      membership: () => this.#membership,
+      file: {
+        write: () => this.#maintenance.record(),
+        remove: () => this.#record.remove(this.#membership.self()),
+      },
+      onChange: () => this.cluster.changed(),
     });
     this.#membership = membershipOf(config, address, parts, {
       ...taken,
       catalog: this.#catalog,
-      states: this.#states,
-      onRoster: () => this.cluster.changed(),
+      own: this.#own,
+      onRoster: () => {
+        this.cluster.changed();
+        this.#own.states.onRoster();
+      },
       onReplaced: (failure) => this.#fail(failure),
     });
     this.#gate = new AdminGate({
@@ -103,7 +111,8 @@ class RunningNode implements HeadgateNode, NodeHandle {
       log,
       metrics,
       facts: () => ({
-        isElecting: this.#phase === "active" && this.#membership.leadership.isElecting,
+        isElecting: this.#phase === "active" && !this.#own.isAway &&
+          this.#membership.leadership.isElecting,
         storeFailingMs: assembly.storeFailingMs(),
         isBackupOverdue: isBackupOverdue(this.#catalog.replicas()),
       }),
@@ -129,7 +138,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       clock,
       catalog: this.#catalog,
       membership: this.#membership,
-      states: this.#states,
+      states: this.#own.states,
       gate: this.#gate,
       id: () => this.#clusterFile?.id ?? "",
       priceMonthUsd: () => assembly.priceMonthUsd(),
@@ -143,7 +152,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
   }
 
   get isDraining(): boolean {
-    return this.#states.state !== "active";
+    return !this.#own.states.takesWork;
   }
 
   async start(): Promise<void> {
@@ -155,14 +164,16 @@ class RunningNode implements HeadgateNode, NodeHandle {
       Replica.open(assembly.parts, SYSTEM_DATABASE, this.#hooks()),
     ]);
     this.#clusterFile = cluster;
-    await this.#maintenance.record();
+    // Before the first link (I13), and before others look for each other on an empty store.
+    if (!system) await this.#maintenance.record();
     const replica = system ??
       await foundCluster(assembly.parts, this.#hooks(), this.#config.eligible);
     const database = new SystemDatabase(replica, clock, this.id);
     await this.#catalog.start(replica, database);
     await this.access.start(secret, database);
+    await this.#own.begin();
     peers.open(secret, this.#membership, this.databases);
-    await this.#membership.start(replica);
+    if (!this.#own.isAway) await this.#membership.start(replica);
     this.#phase = "active";
     this.#maintenance.start();
     log.info("serving", {
@@ -174,17 +185,18 @@ class RunningNode implements HeadgateNode, NodeHandle {
   }
 
   async leave(): Promise<void> {
-    await this.#stepDown().catch((error) =>
-      this.#parts.log.warn("could not hand over the lead", { cause: describe(error) })
-    );
+    await this.#own.leave();
+    this.#phase = "stopping";
   }
 
   async stop(): Promise<void> {
-    if (this.#phase === "stopping") return;
+    if (this.#isStopped) return;
+    this.#isStopped = true;
     this.#phase = "stopping";
     const { memory, identity, assembly, peers } = this.#taken;
     const failure = new Failure("unavailable", "The node is stopping", { retryAfterMs: 1_000 });
     this.#maintenance.close();
+    this.#own.close();
     this.#membership.close();
     this.access.close();
     await this.#catalog.close(failure);
@@ -197,7 +209,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
   ready(): Readiness {
     return readiness({
       phase: this.#phase,
-      state: this.#states.state,
+      state: this.#own.states.state,
       leads: this.#membership.leadership.claim !== null,
       head: this.systemEpoch(),
       store: this.#taken.assembly.store.name,
@@ -227,7 +239,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
   }
 
   #maintain(): Maintenance {
-    const { clock, log, random } = this.#parts;
+    const { clock, log } = this.#parts;
     const { store } = this.#taken.assembly;
     const windowMs = this.#config.retention.window_ms;
     const leading = {
@@ -241,7 +253,8 @@ class RunningNode implements HeadgateNode, NodeHandle {
       ...leading,
       retention: new Retention({ ...leading, windowMs }),
       pruneEveryMs: pruneEveryMs(windowMs),
-      record: new BrokerRecord({ store, clock, random }),
+      record: this.#record,
+      isAway: () => this.#own.isAway,
       recordEveryMs: this.#config.cluster_mode.broker_heartbeat_interval_secs * 1000,
       facts: () => this.#brokerFacts(),
       onReplaced: (failure) => this.#fail(failure),
@@ -252,20 +265,6 @@ class RunningNode implements HeadgateNode, NodeHandle {
   async #probe(): Promise<void> {
     const { clock, random } = this.#parts;
     await probeStore(this.#taken.assembly.store, { clock, random });
-  }
-
-  async #stepDown(): Promise<void> {
-    const { leadership } = this.#membership;
-    if (leadership.hasSuccessor) await leadership.stepDown();
-  }
-
-  #onState(state: BrokerState): void {
-    this.#parts.onState(state);
-    this.cluster.changed();
-    this.#membership.links.reportNow();
-    void this.#maintenance.record().catch((error) =>
-      this.#parts.log.warn("could not write the broker file", { cause: describe(error) })
-    );
   }
 
   #onSnapshot(replica: Replica, epoch: number): void {

@@ -10,6 +10,7 @@ import { createReaders } from "../database/reader-pool.ts";
 import type { Readers } from "../database/reads.ts";
 import { openWorkspace } from "../database/writer.ts";
 import type { Parts } from "../replica/parts.ts";
+import type { Replica } from "../replica/replica.ts";
 import { delayed } from "../store/delay.ts";
 import { metered, type MeteredStore } from "../store/meter.ts";
 import { openStore } from "../store/open.ts";
@@ -19,6 +20,7 @@ import { crashPoints } from "./crash-point.ts";
 import type { Identity } from "./identity.ts";
 import type { MemoryFolder } from "./memory-folder.ts";
 import type { NodeParts } from "./node-parts.ts";
+import { PreparedWorkspaces } from "./prepared-workspaces.ts";
 
 export interface NodeStore {
   readonly store: Store;
@@ -29,6 +31,8 @@ export interface Assembly {
   readonly parts: Parts;
   readonly store: Store;
   readonly readers: Readers;
+  /** Opens the workspace that a claim of this replica will ask for. */
+  prepareWorkspace(replica: Replica): void;
   priceMonthUsd(): number;
   /** For how long no request to the store has succeeded while some failed; 0 when all is well. */
   storeFailingMs(): number;
@@ -79,6 +83,10 @@ export function assembleParts(options: AssemblyOptions): Assembly {
     childBytesMax: limits.child_bytes_max,
     childIdleMs: limits.child_idle_ms,
   });
+  const workspaces = new PreparedWorkspaces(clock, log, (name, image, pageSize) => {
+    const directory = memory.temporary(`workspace-${name}`);
+    return openWorkspace({ directory, image, pageSize, children, clock, log, name });
+  });
   const imageParts = { clock, log, conflictMs: limits.replication_conflict_ms };
   const parts: Parts = {
     store,
@@ -91,16 +99,7 @@ export function assembleParts(options: AssemblyOptions): Assembly {
     createImage: (name, pageSize) =>
       createImage({ path: memory.temporary(`image-${name}`), pageSize, ...imageParts }),
     createFile: (path, pageSize) => createImage({ path, pageSize, ...imageParts }),
-    openWorkspace: (name, image, pageSize) =>
-      openWorkspace({
-        directory: memory.temporary(`workspace-${name}`),
-        image,
-        pageSize,
-        children,
-        clock,
-        log,
-        name,
-      }),
+    openWorkspace: (name, image, pageSize) => workspaces.open(name, image, pageSize),
     encodeSnapshot: (source, header) =>
       encodeFile(children, { source, target: memory.temporary("snapshot-object"), header }),
     forgetImage: (image) => readers.forget(image),
@@ -119,9 +118,11 @@ export function assembleParts(options: AssemblyOptions): Assembly {
     parts,
     store,
     readers,
+    prepareWorkspace: ({ name, image, pageSize }) => workspaces.prepare(name, image, pageSize),
     priceMonthUsd: () => meter.price().perMonthUsd,
     storeFailingMs: () => meter.failingMs(),
     close: async () => {
+      workspaces.close();
       await readers.close();
       await children.close();
       await store.close();

@@ -126,11 +126,12 @@ export class PeerTransport implements Transport {
     switch (dialled.kind) {
       case "open":
         return { channel: dialled.channel, hello: dialled.channel.peer.hello as LeaderHello };
-      // Something else has its port, or another node.
+      // Nobody has its port, something else, or another node.
       case "no_listener":
-      case "reset":
       case "stranger":
         return "refused";
+      case "reset":
+        return "reset";
       case "declined":
         return isFailure(dialled.failure, "elsewhere") ? "refused" : "unanswered";
       case "refused":

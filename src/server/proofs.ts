@@ -16,6 +16,7 @@ export class Proofs {
   readonly #store: Store;
   readonly #layout: Layout;
   readonly #proved = new Map<string, Promise<boolean>>();
+  readonly #expected = new Set<string>();
 
   constructor(store: Store, layout: Layout) {
     this.#store = store;
@@ -28,6 +29,16 @@ export class Proofs {
       const file = await readBrokerFile(this.#store, node);
       return file?.nonce === nonce;
     });
+  }
+
+  /** A process that may soon have to be believed: in an election there is no time for a GET. */
+  expect(node: string, nonce: string): void {
+    const what = `${node} ${nonce}`;
+    if (this.#expected.has(what)) return;
+    if (this.#expected.size >= PROVED_MAX) this.#expected.clear();
+    this.#expected.add(what);
+    // Whoever needs the proof asks again, and hears why there is none.
+    this.process(node, nonce).catch(() => {});
   }
 
   /** Whether epoch `claim` of `system` in this store is a claim with that random number. */

@@ -46,6 +46,7 @@ export class StandingBy {
   #state: Standby;
   #open = true;
   #cancelTick: (() => void) | null = null;
+  readonly #settled = Promise.withResolvers<void>();
   /** The claim that all this is about; what was begun about an earlier one counts no more. */
   #about: number;
   /** When it was last without a link and had not given up on one. */
@@ -64,11 +65,21 @@ export class StandingBy {
     return this.#state.kind;
   }
 
-  /** Whether a leader is being looked for: one that is lost for longer is out of this node's reach. */
+  /** Nobody leads, as far as this node knows. */
   get isElecting(): boolean {
-    const { kind } = this.#state;
-    if (kind === "linked" || kind === "watching") return false;
-    return kind !== "apart" || this.#options.clock.monotonicMs() - this.#apartSinceMs < APART_MS;
+    return ["asking", "candidate", "claiming"].includes(this.#state.kind);
+  }
+
+  /** Whether a link may come soon: a leader that is lost for longer is out of this node's reach. */
+  get isSeeking(): boolean {
+    const { clock } = this.#options;
+    const isApart = this.#state.kind === "apart";
+    return this.isElecting || (isApart && clock.monotonicMs() - this.#apartSinceMs < APART_MS);
+  }
+
+  /** Resolves when the first call had an outcome. */
+  get settled(): Promise<void> {
+    return this.#settled.promise;
   }
 
   on(event: StandbyEvent): void {
@@ -90,6 +101,7 @@ export class StandingBy {
       });
     }
     for (const action of actions) this.#do(action);
+    if (event.kind !== "tick") this.#settled.resolve();
     this.#arm();
   }
 
@@ -110,6 +122,7 @@ export class StandingBy {
   end(): void {
     this.#open = false;
     this.#cancelTick?.();
+    this.#settled.resolve();
   }
 
   #facts(): StandbyFacts {

@@ -5,6 +5,7 @@
 import { readFileSync, writeSync } from "node:fs";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type Random, systemRandom } from "../base/random.ts";
+import { clockOfTest } from "./clock-offset.ts";
 
 export interface Surroundings {
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -29,7 +30,7 @@ export function processSurroundings(): Surroundings {
   const compiled = Bun.main.startsWith("/$bunfs/") || /^[A-Z]:[\\/]~BUN/i.test(Bun.main);
   return {
     environment: process.env,
-    clock: systemClock,
+    clock: clockOfTest(process.env, systemClock),
     random: systemRandom,
     write: (text) => writeAll(1, text),
     writeError: (text) => writeAll(2, text),

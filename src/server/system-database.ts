@@ -7,7 +7,7 @@ import { Failure } from "../base/failure.ts";
 import type { Clock } from "../base/clock.ts";
 import { MACHINERY_TIMEOUT_MS } from "../base/limits.ts";
 import type { Statement } from "../database/statement.ts";
-import type { BrokerState } from "../members/roster.ts";
+import type { BrokerRow } from "./broker-states.ts";
 import type { Replica } from "../replica/replica.ts";
 
 export interface DatabaseRow {
@@ -27,7 +27,7 @@ const SCHEMA: Readonly<Record<string, string>> = {
   databases: "(name TEXT PRIMARY KEY, page_size INTEGER NOT NULL, created_at TEXT NOT NULL)",
   snapshots: "(database TEXT NOT NULL, epoch INTEGER NOT NULL, verified_at TEXT NOT NULL, " +
     "PRIMARY KEY (database, epoch))",
-  brokers: "(node TEXT PRIMARY KEY, state TEXT NOT NULL, at TEXT NOT NULL)",
+  brokers: "(node TEXT PRIMARY KEY, state TEXT NOT NULL, process TEXT NOT NULL, at TEXT NOT NULL)",
   users: "(name TEXT PRIMARY KEY, password_hash TEXT NOT NULL, scopes TEXT NOT NULL, " +
     "created_at TEXT NOT NULL)",
   revocations: "(jti TEXT PRIMARY KEY, until INTEGER NOT NULL)",
@@ -121,19 +121,19 @@ export class SystemDatabase {
   }
 
   /** The states that operators want nodes in. */
-  async brokers(): Promise<{ readonly node: string; readonly state: BrokerState }[]> {
-    return await this.replica.image.read((system) =>
-      system.query("SELECT node, state FROM brokers").values().map(([node, state]) => ({
-        node: String(node),
-        state: String(state) as BrokerState,
-      }))
-    );
+  async brokers(): Promise<BrokerRow[]> {
+    const rows = await this.rows("brokers", "SELECT node, state, process FROM brokers");
+    return rows.map(([node, state, process]) => ({
+      node: String(node),
+      state: String(state) as BrokerRow["state"],
+      process: String(process),
+    }));
   }
 
-  async setBroker(node: string, state: BrokerState): Promise<number> {
+  async setBroker({ node, state, process }: BrokerRow): Promise<number> {
     const { epoch } = await this.change([{
-      sql: "INSERT OR REPLACE INTO brokers (node, state, at) VALUES (?, ?, ?)",
-      params: [node, state, new Date(this.#clock.nowMs()).toISOString()],
+      sql: "INSERT OR REPLACE INTO brokers (node, state, process, at) VALUES (?, ?, ?, ?)",
+      params: [node, state, process, new Date(this.#clock.nowMs()).toISOString()],
     }]);
     return epoch;
   }

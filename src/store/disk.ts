@@ -75,6 +75,18 @@ export class Disk {
     }
   }
 
+  /**
+   * Throws where the directory is gone, as when its file system is not mounted any more: then what is
+   * absent says nothing. The folder of temporary files is there as long as the store is.
+   */
+  async expectThere(): Promise<void> {
+    await stat(this.#temporary).catch((error) => {
+      throw new Failure("unavailable", `There is no store at ${this.root} any more`, {
+        cause: error,
+      });
+    });
+  }
+
   /** A complete file on the disk, under a name that no key can have. */
   async writeTemporary(body: Body): Promise<TemporaryFile> {
     const name = this.#random.u64().toString(16).padStart(16, "0");

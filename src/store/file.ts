@@ -137,7 +137,9 @@ class FileStore implements Store {
     try {
       await this.#disk.settleOverdue();
       const startAfter = options?.startAfter ?? "";
-      return await listTree(this.#disk.root, { prefix, startAfter, limit });
+      const page = await listTree(this.#disk.root, { prefix, startAfter, limit });
+      if (page.objects.length === 0) await this.#disk.expectThere();
+      return page;
     } catch (error) {
       throw fileFailure(`list ${prefix} in ${this.name}`, error);
     }
@@ -195,7 +197,8 @@ class FileStore implements Store {
       await this.#disk.settleOverdue();
       return await run(this.#path(key));
     } catch (error) {
-      if (isAbsent(error) || errorCode(error) === "EISDIR") return null;
+      if (errorCode(error) === "EISDIR") return null;
+      if (isAbsent(error)) return await this.#disk.expectThere().then(() => null);
       throw fileFailure(`${action} ${key} in ${this.name}`, error);
     }
   }

@@ -7,6 +7,7 @@ import { open } from "node:fs/promises";
 import { Readable } from "node:stream";
 import type { Clock } from "../base/clock.ts";
 import { Failure } from "../base/failure.ts";
+import { release } from "../base/release.ts";
 import { checkBodyFile } from "./body-file.ts";
 import type { Body } from "./store.ts";
 
@@ -103,6 +104,7 @@ export async function readBody(
       }
       bytes.set(chunk, length);
       length += chunk.length;
+      release(chunk);
     }
     if (size === undefined || length === size) return bytes.subarray(0, length);
     throw new Failure("unavailable", `The answer has ${length} bytes instead of ${size}`);

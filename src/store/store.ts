@@ -11,7 +11,7 @@ export interface Store {
   /** For people and logs: "s3://bucket/prefix" or "file:///path". Never holds a secret. */
   readonly name: string;
 
-  /** The whole object, or null when there is none. */
+  /** The whole object, or null when there is none. The bytes of an answer are the caller's own. */
   get(key: string, options?: RequestOptions): Promise<StoredObject | null>;
 
   /** At most `length` bytes from `offset`; shorter at the object's end; null when there is none. */

@@ -8,6 +8,7 @@ import { afterAll, describe, expect, test } from "bun:test";
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { NodeFolder, type NodeProcess } from "../support/node-process.ts";
+import { noise } from "../support/noise.ts";
 import { SqlClient, type Statement } from "../support/sql-client.ts";
 
 const MIB = 1024 * 1024;
@@ -16,17 +17,6 @@ const NEVER = 1024 ** 4;
 
 const nodes = new NodeFolder();
 afterAll(() => nodes.remove());
-
-/** Bytes that do not compress, the same ones for the same seed. */
-function noise(seed: number, length: number): Buffer {
-  const key = createHash("sha256").update(`seed ${seed}`).digest();
-  const bytes = Buffer.alloc(length);
-  for (let at = 0, block = key; at < length; at += block.length) {
-    block = createHash("sha256").update(block).digest();
-    block.copy(bytes, at);
-  }
-  return bytes;
-}
 
 /** One statement a row, so that the request holds every byte of the transaction. */
 function insertNoise(first: number, bytes: number): Statement[] {

@@ -156,8 +156,9 @@ async function wakeUp(night: Night): Promise<void> {
     expect(await history.problems(connect(sleeper))).toEqual([]);
   }
   for (const database of [...DATABASES, "system"]) {
-    expect({ database, claims: (await chains.claims(database)).length })
-      .toEqual({ database, claims: 2 });
+    // A leader that nobody has a link to makes way once, and here has to claim again (section 8).
+    const claims = (await chains.claims(database)).length;
+    expect({ database, isFew: claims === 2 || claims === 3 }).toEqual({ database, isFew: true });
   }
 }
 
@@ -170,7 +171,7 @@ async function expectFollowing({ sleeper, pid, successor, histories }: Night): P
     // It may be reading a chain anew.
     if (status === 503) return false;
     const { role } = must(await here.get("/health/ready"));
-    return body.leader.id === successor.id && body.term === 2 && role === "broker";
+    return body.leader?.id === successor.id && body.term >= 2 && role === "broker";
   }, { instead: () => sleeper.log });
   for (const database of histories.keys()) {
     await agreement([here, there], database);
@@ -194,7 +195,7 @@ async function expectPruned({ chains }: Night): Promise<void> {
   for (const { database, data, claims } of night) {
     expect(data.length).toBeGreaterThan(0);
     // The second is at the number that the sleeper would write next, or one after what it had sent.
-    expect(claims.length).toBe(2);
+    expect([2, 3]).toContain(claims.length);
     const left = async () => new Set(await chains.epochs(database));
     await eventually(`epochs ${data[0]} to ${data.at(-1)} of ${database} are pruned`, async () => {
       const kept = await left();

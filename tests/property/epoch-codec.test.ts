@@ -2,6 +2,7 @@ import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
 import { Failure } from "../../src/base/failure.ts";
 import { decodeEpoch, decodeHeader, decodeTrailer, EpochDecoder } from "../../src/epoch/decode.ts";
+import { PageSlab } from "../../src/epoch/page-slab.ts";
 import { encodeEpoch, EpochEncoder } from "../../src/epoch/encode.ts";
 import type { EpochHeader, EpochKind, Page } from "../../src/epoch/epoch.ts";
 
@@ -77,16 +78,22 @@ describe("an encoded epoch", () => {
           expect(encoder.size).toBe(bytes.length);
           expect(end.fileChecksum).toBe(fileChecksum);
 
-          const decoder = new EpochDecoder("x.ltx");
-          const found: Page[] = [];
-          let at = 0;
-          for (let i = 0; at < bytes.length; i++) {
-            const length = lengths[i % lengths.length]!;
-            found.push(...decoder.push(bytes.subarray(at, at + length)));
-            at += length;
+          // Into memory of their own, and into memory that is used again.
+          for (const slab of [null, new PageSlab()]) {
+            const decoder = new EpochDecoder("x.ltx", slab);
+            const found: Page[] = [];
+            let at = 0;
+            for (let i = 0; at < bytes.length; i++) {
+              const length = lengths[i % lengths.length]!;
+              slab?.reset();
+              for (const { number, bytes: read } of decoder.push(bytes.subarray(at, at + length))) {
+                found.push({ number, bytes: slab ? read.slice() : read });
+              }
+              at += length;
+            }
+            expect(decoder.finish()).toEqual({ header, fileChecksum });
+            expectSamePages(found, pages);
           }
-          expect(decoder.finish()).toEqual({ header, fileChecksum });
-          expectSamePages(found, pages);
         },
       ),
       { numRuns: 200 },

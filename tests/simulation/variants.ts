@@ -142,9 +142,9 @@ export const VARIANTS: readonly Variant[] = [
       "    this.#options.onFenced();",
   }, {
     file: "src/replica/claim.ts",
-    find: "await parts.openWorkspace(chain.name, image, options.pageSize);",
-    put: "(parts as any).kept?.get(chain.name) ??\n" +
-      "    await parts.openWorkspace(chain.name, image, options.pageSize);",
+    find: "parts.openWorkspace(chain.name, image, pageSize);",
+    put: "Promise.resolve((parts as any).kept?.get(chain.name) ??\n" +
+      "    parts.openWorkspace(chain.name, image, pageSize));",
   }]),
   new Variant("loser skips the winner's epoch", "I9", 30, [{
     file: "src/replica/tenure.ts",

@@ -51,7 +51,7 @@ export class MemoryNetwork implements Network {
     const acceptance = accept(path, headers);
     const [caller, called] = this.lastPipes = MemoryPipe.pair(this.#options);
     if (acceptance.kind === "refused") {
-      called.finish();
+      called.destroy();
       const status = acceptance.failure.kind === "denied" ? 401 : 404;
       return { kind: "answered", status, headers: acceptance.headers, pipe: caller };
     }

@@ -49,6 +49,8 @@ export class MemoryNode implements HeadgateNode, Databases, Cluster {
   queryText = '{"columns":["id"],"rows":[[1]],"epoch":11}';
   /** Bytes of the next query's answer as a file; null for text. */
   spoolBytes: number | null = null;
+  /** What `status` says instead of what it would. */
+  said: Partial<ClusterStatus> = {};
 
   systemEpoch(): number {
     return 5;
@@ -73,6 +75,7 @@ export class MemoryNode implements HeadgateNode, Databases, Cluster {
       nodes: [],
       breaker: { state: "closed" },
       price_month_usd: 0.1,
+      ...this.said,
     };
   }
 

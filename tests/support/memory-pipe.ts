@@ -21,7 +21,6 @@ export class MemoryPipe implements Pipe {
   #writer: (() => void) | null = null;
   #unreadBytes = 0;
   #isOver = false;
-  #isFinished = false;
   isTrusted = false;
   /** Nothing that is written here arrives while this is set; then it arrives in its order. */
   #held: (Uint8Array | null)[] | null = null;
@@ -59,7 +58,7 @@ export class MemoryPipe implements Pipe {
   }
 
   write(bytes: Uint8Array): Promise<void> | undefined {
-    if (this.#isOver || this.#isFinished) return undefined;
+    if (this.#isOver) return undefined;
     for (const part of this.onTheWay(bytes)) {
       this.#unreadBytes += part.length;
       this.#carry(part);
@@ -72,17 +71,11 @@ export class MemoryPipe implements Pipe {
     this.isTrusted = true;
   }
 
-  finish(): void {
-    if (this.#isFinished || this.#isOver) return;
-    this.#isFinished = true;
-    this.#carry(null);
-  }
-
   /** Also what happens when the process at this end is killed. */
   destroy(): void {
     if (this.#isOver) return;
     this.#end();
-    if (!this.#isFinished) this.#carry(null);
+    this.#carry(null);
   }
 
   hold(): void {

@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { S3Settings } from "../../src/store/url.ts";
 import { Client } from "./client.ts";
+import type { Host } from "./hosts.ts";
 
 const root = join(import.meta.dir, "../..");
 
@@ -26,6 +27,8 @@ export interface NodeOptions {
   readonly fromSource?: boolean;
   /** A binary to run, whatever the environment says. */
   readonly binary?: string;
+  /** A host of its own to run on; this machine's loopback if absent. */
+  readonly host?: Host;
   /** Further `--set KEY=VALUE`. */
   readonly set?: Readonly<Record<string, string | number>>;
 }
@@ -63,6 +66,7 @@ export class NodeFolder {
 export class NodeProcess {
   readonly directory: string;
   readonly nodeIdPath: string;
+  readonly memoryDir: string;
   readonly #options: NodeOptions;
   #port = 0;
   #process: Bun.ReadableSubprocess | null = null;
@@ -73,10 +77,20 @@ export class NodeProcess {
     this.directory = directory;
     this.#options = options;
     this.nodeIdPath = options.nodeIdPath ?? join(directory, "node_id");
+    this.memoryDir = options.memoryDir ?? join(directory, "memory");
+  }
+
+  /** As `--store` takes it; the keys of a bucket are left out. */
+  get store(): string {
+    return storeOf(this.#options.store).url;
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#port}`;
+    return `http://${this.#address}:${this.#port}`;
+  }
+
+  get #address(): string {
+    return this.#options.host?.address ?? "127.0.0.1";
   }
 
   /** The id in its file; there after its first start. */
@@ -188,14 +202,17 @@ export class NodeProcess {
     const program = binary ? [binary] : [process.execPath, join(root, "main.ts")];
     const { url, variables } = storeOf(this.#options.store);
     const set = {
-      "memory_dir": this.#options.memoryDir ?? join(this.directory, "memory"),
+      "memory_dir": this.memoryDir,
       // Any free one: its file in the store tells the others.
       "cluster_mode.internal_api_port": 0,
+      // Nobody else is on the bridge of a test.
+      ...(this.#options.host && { "auth.required": "false" }),
       ...this.#options.set,
     };
     return {
       command: [
-        ...[...program, "serve", "--store", url, "--listen", `127.0.0.1:${this.#port}`],
+        ...(this.#options.host?.command ?? []),
+        ...[...program, "serve", "--store", url, "--listen", `${this.#address}:${this.#port}`],
         ...["--node-id-path", this.nodeIdPath],
         ...Object.entries(set).flatMap(([key, value]) => ["--set", `${key}=${value}`]),
       ],

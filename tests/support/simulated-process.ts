@@ -98,6 +98,7 @@ export class SimulatedProcess {
       forwarding: new Forwarding({
         clock,
         leader: () => null,
+        leads: () => false,
         isElecting: () => false,
         ownerAddress: () => this.#ownerAddress(),
         call: () => Promise.reject(new Failure("unavailable", "There is no network")),

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { type Config, type ConfigSources, loadConfig } from "../../../src/config/config.ts";
 import { durationMs, durationText } from "../../../src/config/duration.ts";
 import { configText } from "../../../src/config/print.ts";
@@ -23,6 +25,13 @@ const BACKEND_KEYS =
   "type, bucket, prefix, region, endpoint, access_key, secret_key, path_style, path";
 
 describe("a config", () => {
+  test("to begin with is in deploy/, and is one", () => {
+    const path = join(import.meta.dir, "../../../deploy/config.example.yaml");
+    const config = load(readFileSync(path, "utf8"));
+    expect(config.cluster_mode.node_id_path).toBe("/var/lib/headgate/node_id");
+    expect(config.memory_dir).toBe("/run/headgate");
+  });
+
   test("has a default for everything but the store", () => {
     const config = load(STORE);
     expect(config.listen).toBe("127.0.0.1:8080");

@@ -90,6 +90,14 @@ describe("a leader whose process is gone", () => {
     expect(story.done).toEqual(["0 dial", "100 dial", "501 dial", "501 ask"]);
   });
 
+  test("is not claimed for calls that it takes and cuts off: it may be busy", () => {
+    const story = linked().on({ kind: "unlinked", by: "close" });
+    for (let nowMs = 10; nowMs < 2_000; nowMs += 110) story.until(nowMs).on({ kind: "reset" });
+    expect(story.done.some((what) => /ask|claim/.test(what))).toBe(false);
+    story.on({ kind: "refused" });
+    expect(story.done.at(-1)).toMatch(/ ask$/);
+  });
+
   test("answers the next call after all: nothing happens", () => {
     const story = linked().on({ kind: "unlinked", by: "close" }).until(20).on({ kind: "linked" });
     expect(story.until(2_000).done).toEqual(["0 dial"]);

@@ -167,6 +167,7 @@ describe("a call", () => {
         const tookMs = nodes.timeline.nowMs - begunMs;
         ends.push([kind, timeoutMs, tookMs - timeoutMs - PEER_CALL_GRACE_MS < 30]);
       });
+      nodes.pass(1);
     }
     nodes.settle();
     expect(ends).toEqual([["uncertain", 100, true], ["uncertain", 300, true], [
@@ -285,6 +286,22 @@ describe("when the channel ends", () => {
     nodes.pass(0.5);
     caller.close("enough");
     expect(await outcome(asked)).toStartWith("uncertain: ");
+  });
+
+  test("by this side, a call whose frame still goes before the goodbye is uncertain", async () => {
+    await open({ windowBytes: 1_000 });
+    callerPipe.hold();
+    const asked = [call("x".repeat(2_000)), call("y".repeat(2_000))];
+    nodes.pass(1);
+    asked.push(call("z"));
+    nodes.pass(1);
+    expect(caller.lastFrameSent).toBeLessThan(caller.lastFrame);
+    caller.close("enough");
+    callerPipe.release();
+    const texts = await outcomes(asked);
+    expect(texts.map((text) => text.split(":")[0])).toEqual(Array(3).fill("uncertain"));
+    nodes.pass(10);
+    expect(framesSent).toBe(2);
   });
 
   test("by an overflow of the very frame it is in, a call is unavailable", async () => {

@@ -19,8 +19,13 @@ function failureOf(dialled: Dialled): Failure {
 /** The network with a change to each request. */
 function changing(change: (headers: Record<string, string>) => Record<string, string>): Network {
   return {
-    request: (request) =>
-      nodes.network.request({ ...request, headers: change({ ...request.headers }) }),
+    request: async (request) => {
+      const headers = change({ ...request.headers });
+      const answer = await nodes.network.request({ ...request, headers });
+      // It is the called one that refuses: the caller would too, but later.
+      expect(answer).toMatchObject({ kind: "answered", status: 401 });
+      return answer;
+    },
   };
 }
 

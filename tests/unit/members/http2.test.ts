@@ -6,7 +6,7 @@ import { type AddressInfo, connect as connectTcp, createServer as createTcp } fr
 import { join } from "node:path";
 import { type Clock, systemClock } from "../../../src/base/clock.ts";
 import { Failure } from "../../../src/base/failure.ts";
-import { PEER_HELLO_MS, PEER_WINDOW_BYTES } from "../../../src/base/limits.ts";
+import { PEER_HELLO_MS, PEER_STRANGERS_MAX, PEER_WINDOW_BYTES } from "../../../src/base/limits.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { systemRandom } from "../../../src/base/random.ts";
 import { accept } from "../../../src/members/accept.ts";
@@ -125,6 +125,20 @@ describe("over HTTP/2", () => {
     expect(caller.channel.unsentBytes).toBe(0);
   });
 
+  test("what is not read is not sent", async () => {
+    const dialled = await call();
+    if (dialled.kind !== "open") throw dialled.failure;
+    const [called] = taken;
+    const tail = new Uint8Array(8 * 1024 * 1024);
+    for (let at = 0; at < 8; at++) called!.channel.send(20, at, tail);
+    await clock.sleep(300);
+    expect(called!.channel.unsentBytes).toBeGreaterThan(24 * 1024 * 1024);
+    const caller = new End(dialled.channel);
+    await until(() => caller.frames.length === 8);
+    expect(caller.heads).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
+    dialled.channel.close("the test is over");
+  });
+
   test("a refusal arrives with its failure, and the connection is gone after it", async () => {
     const dialled = await call({
       check: () => Promise.reject(new Failure("conflict", "not you")),
@@ -227,6 +241,26 @@ describe("a stranger", () => {
     await new Promise<void>((resolve) => second.on("close", resolve));
     expect(second.rstCode).toBe(constants.NGHTTP2_REFUSED_STREAM);
     session.destroy();
+  });
+
+  test("who brings many more like him finds the door shut, and peers do not", async () => {
+    await listener.close();
+    listener = await listen(clock);
+    const caller = await open();
+    const sockets = Array.from({ length: PEER_STRANGERS_MAX + 20 }, () => {
+      const socket = connectTcp(listener.port, "127.0.0.1");
+      socket.on("error", () => {}).resume();
+      return socket;
+    });
+    const isShut = sockets.map(() => false);
+    sockets.forEach((socket, at) => socket.on("close", () => isShut[at] = true));
+    await until(() => isShut.filter((shut) => shut).length >= 20);
+    expect(isShut.map((shut, at) => shut === (at >= PEER_STRANGERS_MAX))).not.toContain(false);
+    caller.channel.send(20, "still here");
+    await until(() => taken[0]!.frames.length === 1);
+    for (const socket of sockets) socket.destroy();
+    await until(() => isShut.every((shut) => shut));
+    await open();
   });
 
   test.each([
@@ -338,6 +372,10 @@ describe("what became of a node", () => {
     child.kill("SIGSTOP");
     const tail = new Uint8Array(8 * 1024 * 1024);
     let sent = 0;
+    for (; sent < 6; sent++) expect(caller.channel.send(20, sent, tail)).toBe(true);
+    await clock.sleep(200);
+    // The window and what the system holds are gone; the rest is counted.
+    expect(caller.channel.unsentBytes).toBeGreaterThan(16 * 1024 * 1024);
     while (sent < 50 && caller.channel.send(20, sent, tail)) {
       sent++;
       await clock.sleep(1);
@@ -371,6 +409,13 @@ describe("what became of a node", () => {
     });
     leftovers.push(() => other.stop(true));
     expect((await call({}, other.port)).kind).toBe("denied");
+  });
+
+  test("an address that is none, or a name that nobody has, is silent", async () => {
+    for (const address of ["not an address", "", "host:port", "nowhere.invalid:8443"]) {
+      const hurried = options({ network: http2Network(hasty) });
+      expect([address, (await dial(address, hurried)).kind]).toEqual([address, "silent"]);
+    }
   });
 
   test("a closing listener ends its channels", async () => {

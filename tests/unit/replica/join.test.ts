@@ -138,6 +138,24 @@ describe("joining refuses, and names the object,", () => {
     return message;
   }
 
+  test("another database's snapshot at the end of the chain [I9]", async () => {
+    await made.appendMany(3);
+    const other = new EncodedChain(bench.store, "invoices");
+    await other.append({ pages: { 2: 77 } });
+    await other.appendMany(2);
+    const foreign = await bench.store.memory.get(await other.snapshot(3));
+    await bench.store.memory.create(made.snapshotKey(3), foreign!.bytes);
+    const message = await refused();
+    expect(message).toContain(`Cannot use ${made.snapshotKey(3)}: its database checksum is `);
+    expect(message).toContain(made.key(0, 3));
+    // Its own is taken, and so is one whose epoch was pruned.
+    await bench.store.memory.remove([made.snapshotKey(3)]);
+    await made.snapshot(3);
+    expect(await read()).toMatchObject({ isEqual: true, snapshot: 3 });
+    await bench.store.memory.remove([made.key(0, 3)]);
+    expect(await read()).toMatchObject({ isEqual: true, snapshot: 3 });
+  });
+
   test("a wrong link [I9]", async () => {
     await made.appendMany(3);
     await made.append({ link: 12345n });

@@ -57,6 +57,34 @@ describe("polling", () => {
     expect(looksMs).toHaveLength(2);
   });
 
+  test("one that rests looks once when it begins to, when it is started again, and when it is asked", () => {
+    const { poll, looksMs, until } = polled(() => Promise.resolve(false));
+    poll.start();
+    poll.rest(true);
+    until(20_000);
+    expect(looksMs).toEqual([0]);
+    // As when the image has to be read anew.
+    poll.start();
+    until(30_000);
+    expect(looksMs).toEqual([0, 20_000]);
+    poll.now();
+    until(40_000);
+    expect(looksMs).toEqual([0, 20_000, 30_000]);
+    poll.rest(false);
+    until(44_000);
+    expect(looksMs.slice(3)).toEqual([41_000, 43_000]);
+  });
+
+  test("one that rests looks until a look succeeds", () => {
+    const { poll, looksMs, until } = polled((look) =>
+      look < 3 ? Promise.reject(new Error("no store")) : Promise.resolve(false)
+    );
+    poll.start();
+    poll.rest(true);
+    until(60_000);
+    expect(looksMs).toEqual([0, 1_000, 3_000]);
+  });
+
   test("a look that a stop and a start overtook schedules nothing of its own", () => {
     const gates: ((found: boolean) => void)[] = [];
     const { poll, looksMs, until } = polled(() => new Promise((resolve) => gates.push(resolve)));

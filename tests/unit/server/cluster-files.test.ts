@@ -218,6 +218,17 @@ describe("a node's own file", () => {
     await expect(old.write(facts("old"))).rejects.toMatchObject({ kind: "conflict" });
   });
 
+  test("is taken away by its own process alone, also while it is written", async () => {
+    const record = new BrokerRecord(parts());
+    void record.write(facts("own"));
+    await record.remove(facts("own"));
+    expect(await store.memory.get(brokerKey("n1"))).toBeNull();
+    await record.write(facts("own"));
+    expect((await json(brokerKey("n1"))).nonce).toBe("own");
+    await record.remove(facts("another"));
+    expect((await json(brokerKey("n1"))).nonce).toBe("own");
+  });
+
   test("is written at the first attempt although the older process writes at that moment", async () => {
     const old = new BrokerRecord(parts());
     await old.write(facts("old"));

@@ -29,6 +29,7 @@ async function keysAfter(ms: number, offsetMs: number): Promise<unknown[]> {
     pruneEveryMs: 1_000 * HOUR_MS,
     retention: { prune: () => Promise.resolve(0) } as unknown as Retention,
     record: { write: () => Promise.resolve() } as unknown as BrokerRecord,
+    isAway: () => false,
     recordEveryMs: 1_000 * HOUR_MS,
     facts: () => ({}) as never,
     onReplaced: () => {},

@@ -8,27 +8,39 @@ import { SimulatedClock, Timeline } from "../../support/simulated-clock.ts";
 const DONE: PeerAnswer = { head: { epoch: 7 }, body: '{"results":[],"epoch":7}' };
 
 /** A node whose calls are answered one after another as the test says. */
-function forwarding(answers: readonly (FailureKind | "done")[]) {
+function forwarding(answers: readonly (FailureKind | "done" | "silence")[]) {
   const timeline = new Timeline();
   const clock = new SimulatedClock(timeline);
-  const world = { leader: "n1" as string | null, isElecting: true, sent: [] as unknown[] };
+  const world = {
+    leader: "n1" as string | null,
+    leads: false,
+    isElecting: true,
+    sent: [] as unknown[],
+    done: 0,
+  };
   const left = [...answers];
   const forwards = new Forwarding({
     clock,
     leader: () => world.leader,
+    leads: () => world.leads,
     isElecting: () => world.isElecting,
     ownerAddress: () => "http://n1:8080",
     call: (node, method, { head, body }) => {
       world.sent.push([node, method, head, body]);
       const next = left.shift() ?? "done";
       if (next === "done") return Promise.resolve(DONE);
+      if (next === "silence") return new Promise(() => {});
       return Promise.reject(new Failure(next, `it said ${next}`));
     },
   });
   const execute = (idempotencyKey?: string) => {
     const write = { statements: [{ sql: "SELECT 1" }], subject: "ann", deadlineMs: 1_000 };
+    const here = () => {
+      world.done++;
+      return Promise.resolve({ text: "here", epoch: 8 });
+    };
     return outcome(
-      forwards.execute("orders", { ...write, ...(idempotencyKey && { idempotencyKey }) }),
+      forwards.execute("orders", { ...write, ...(idempotencyKey && { idempotencyKey }) }, here),
     );
   };
   const outcome = (promise: Promise<unknown>) => {
@@ -114,6 +126,47 @@ describe("a write that is forwarded", () => {
     expect(result.value).toEqual(["elsewhere", "http://n1:8080", undefined]);
   });
 
+  test("is executed here when this node is the one that is elected while it waits", () => {
+    const { world, forwards, execute, until } = forwarding(["elsewhere"]);
+    const result = execute();
+    world.leader = null;
+    until(300);
+    expect([result.value, world.done]).toEqual(["pending", 0]);
+    world.leads = true;
+    forwards.leaderChanged();
+    until(301);
+    expect([result.value, world.done]).toEqual([{ text: "here", epoch: 8 }, 1]);
+  });
+
+  test("does not wait for a leader that is silent and has a successor", () => {
+    const plain = forwarding(["silence"]);
+    const result = plain.execute();
+    plain.until(100);
+    plain.world.leader = "n2";
+    plain.forwards.leaderChanged();
+    plain.until(300);
+    // It may only be slow in saying that it was deposed.
+    expect(result.value).toBe("pending");
+    plain.until(400);
+    expect(result.value).toEqual(["uncertain", undefined, undefined]);
+    const keyed = forwarding(["silence", "done"]);
+    const safe = keyed.execute("k");
+    keyed.until(100);
+    keyed.world.leader = "n2";
+    keyed.forwards.leaderChanged();
+    keyed.until(400);
+    expect(safe.value).toMatchObject({ epoch: 7 });
+    expect(keyed.world.sent.map((sent) => (sent as string[])[0])).toEqual(["n1", "n2"]);
+  });
+
+  test("stays uncertain when a later attempt did nothing [I7]", () => {
+    const later = Array.from({ length: 99 }, () => "elsewhere" as const);
+    const { execute, until } = forwarding(["uncertain", ...later]);
+    const result = execute("k");
+    until(1_200);
+    expect(result.value).toEqual(["uncertain", undefined, undefined]);
+  });
+
   test("ends at its deadline with what was said last", () => {
     const { execute, until } = forwarding(Array.from({ length: 99 }, () => "elsewhere" as const));
     const result = execute();
@@ -124,7 +177,7 @@ describe("a write that is forwarded", () => {
 
 test("a proof is asked of the leader, and asked again", () => {
   const { world, forwards, outcome, until } = forwarding(["uncertain", "done"]);
-  const result = outcome(forwards.prove("orders", 1_000));
+  const result = outcome(forwards.prove("orders", 1_000, () => Promise.resolve(8)));
   until(100);
   expect(result.value).toBe(7);
   expect(world.sent).toEqual(Array.from({ length: 2 }, () => [

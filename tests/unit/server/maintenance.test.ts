@@ -25,6 +25,7 @@ function maintained(member: Member, nonce: string) {
     retention: { prune: () => Promise.resolve(0) } as unknown as Retention,
     pruneEveryMs: 60_000,
     record: new BrokerRecord({ store, clock, random: seededRandom(1) }),
+    isAway: () => false,
     recordEveryMs: 600_000,
     facts: () => ({
       node: "n1",

@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from "bun:test";
-import { mkdtemp, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rename, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../../src/base/clock.ts";
@@ -63,6 +63,26 @@ describe("the file store", () => {
     await rm(join(root, "d"), { recursive: true });
     const again = () => store.create("d/e/2", new Uint8Array(1));
     expect(await again().catch(again)).toBe("created");
+  });
+
+  test("that is not there any more says so, and takes nothing for absent", async () => {
+    const root = join(await emptyFolder(), "mounted");
+    const store = await openFileStore(root, parts);
+    await store.create("a/b", new Uint8Array(1));
+    await rename(root, `${root}-away`);
+    const gone = { kind: "unavailable" };
+    const works = [
+      () => store.get("a/b"),
+      () => store.head("a/c"),
+      () => store.getRange("a/c", { offset: 0, length: 1 }),
+      () => store.list(""),
+      () => store.create("a/c", new Uint8Array(1)),
+    ];
+    for (const work of works) await expect(work()).rejects.toMatchObject(gone);
+    await rm(root, { recursive: true, force: true });
+    await rename(`${root}-away`, root);
+    expect(await store.head("a/c")).toBeNull();
+    expect(await store.create("a/c", new Uint8Array(1))).toBe("created");
   });
 
   test("says so when a folder and an object want the same name", async () => {

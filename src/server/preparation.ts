@@ -1,0 +1,96 @@
+/**
+ * What a standby does in the moment in which it may have to lead: it reads what the last leader left
+ * and opens the workspaces that its claims will need, while it finds out whether it must claim.
+ * Nothing of this is seen by anybody else.
+ */
+import type { Clock } from "../base/clock.ts";
+import { describe } from "../base/failure.ts";
+import { DATABASES_PREPARED_MAX } from "../base/limits.ts";
+import type { Log } from "../base/log.ts";
+import { SYSTEM_DATABASE } from "../epoch/name.ts";
+import type { ClaimWish } from "../replica/claims.ts";
+import type { Replica } from "../replica/replica.ts";
+
+/** A claim of `system` that was checked so long ago stands for a look at its chain. */
+const JUST_WON_MS = 500;
+
+export interface PreparationOptions {
+  readonly clock: Clock;
+  readonly log: Log;
+  replica(name: string): Replica | undefined;
+  /** Opens the workspace that a claim of this replica will ask for. */
+  prepare(replica: Replica): void;
+}
+
+export class Preparation {
+  readonly #options: PreparationOptions;
+  /** Databases that epochs came of, the newest last. */
+  readonly #recent = new Set<string>();
+  /** Where a look sent since is enough; undefined when nothing is known. */
+  #currentSinceMs: number | undefined;
+  #wonAtMs = -Infinity;
+
+  constructor(options: PreparationOptions) {
+    this.#options = options;
+  }
+
+  /** How to claim now: a look that was sent since the loss has seen what there is to see. */
+  wish(over: number | undefined): ClaimWish {
+    const currentSinceMs = this.#currentSinceMs;
+    return {
+      ...(over !== undefined && { over }),
+      ...(currentSinceMs !== undefined && { currentSinceMs }),
+    };
+  }
+
+  /** The claim of `system` was won a moment ago: that this node leads needs no other proof. */
+  get hasJustWon(): boolean {
+    return this.#options.clock.monotonicMs() - this.#wonAtMs < JUST_WON_MS;
+  }
+
+  /** An epoch of the database came from the leader. */
+  heard(database: string): void {
+    this.#recent.delete(database);
+    this.#recent.add(database);
+    const [oldest] = this.#recent;
+    if (this.#recent.size > DATABASES_PREPARED_MAX && oldest) this.#recent.delete(oldest);
+  }
+
+  /** The link to the leader has ended: what it sent last may not have come. */
+  lost(): void {
+    this.#currentSinceMs = this.#options.clock.monotonicMs();
+    this.#begin((replica) => replica.follow());
+  }
+
+  /** The leader has resigned over the link: everything before that has come by it. */
+  resigned(): void {
+    // Nothing has to be looked for.
+    this.#currentSinceMs = -Infinity;
+    this.#begin(() => Promise.resolve());
+  }
+
+  /** There is a leader, or this node has begun to be it. */
+  over(): void {
+    this.#currentSinceMs = undefined;
+  }
+
+  won(): void {
+    this.#wonAtMs = this.#options.clock.monotonicMs();
+  }
+
+  #begin(read: (replica: Replica) => Promise<unknown>): void {
+    for (const database of new Set([SYSTEM_DATABASE, ...this.#recent])) {
+      this.#one(database, read).catch((error) =>
+        this.#options.log.info("could not prepare to lead", { database, cause: describe(error) })
+      );
+    }
+  }
+
+  async #one(database: string, read: (replica: Replica) => Promise<unknown>): Promise<void> {
+    const replica = this.#options.replica(database);
+    if (!replica) return;
+    // Whoever stands by looks at the chain of `system` itself.
+    if (database !== SYSTEM_DATABASE) await read(replica);
+    if (replica.state === "following" && !replica.dropped) this.#options.prepare(replica);
+  }
+}

@@ -1,0 +1,128 @@
+/** What a standby opens and reads before it claims, and what it must not use any more. */
+import { describe, expect, test } from "bun:test";
+import { drainMicrotasks } from "bun:jsc";
+import { DATABASES_PREPARED_MAX, WORKSPACE_PREPARED_MS } from "../../../src/base/limits.ts";
+import { silentLog } from "../../../src/base/log.ts";
+import type { Image } from "../../../src/database/image.ts";
+import type { Workspace } from "../../../src/database/workspace.ts";
+import type { Replica } from "../../../src/replica/replica.ts";
+import { Preparation } from "../../../src/server/preparation.ts";
+import { PreparedWorkspaces } from "../../../src/server/prepared-workspaces.ts";
+import { SimulatedClock, Timeline } from "../../support/simulated-clock.ts";
+
+describe("a workspace that was prepared", () => {
+  test("is the one that a claim gets, once", async () => {
+    const { workspaces, opened, image } = world();
+    workspaces.prepare("orders", image, 4096);
+    workspaces.prepare("orders", image, 4096);
+    expect(opened.length).toBe(1);
+    expect<unknown>(await workspaces.open("orders", image, 4096)).toBe(opened[0]);
+    expect<unknown>(await workspaces.open("orders", image, 4096)).toBe(opened[1]);
+    expect(opened.map(({ isClosed }) => isClosed)).toEqual([false, false]);
+  });
+
+  test("is not used over an image that has moved or was replaced [I2, I6]", async () => {
+    const { workspaces, opened, image, move } = world();
+    workspaces.prepare("orders", image, 4096);
+    move(8);
+    expect<unknown>(await workspaces.open("orders", image, 4096)).toBe(opened[1]);
+    expect(opened[0]?.isClosed).toBe(true);
+    workspaces.prepare("orders", image, 4096);
+    const other = { head: { epoch: 8 } } as unknown as Image;
+    expect<unknown>(await workspaces.open("orders", other, 4096)).toBe(opened[3]);
+  });
+
+  test("is not used when the image moves while it is waited for [I2]", async () => {
+    const { workspaces, opened, image, move } = world();
+    workspaces.prepare("orders", image, 4096);
+    const opening = workspaces.open("orders", image, 4096);
+    move(8);
+    expect<unknown>(await opening).toBe(opened[1]);
+    expect(opened[0]?.isClosed).toBe(true);
+  });
+
+  test("is closed when nobody asks for it in time", () => {
+    const { workspaces, opened, image, until } = world();
+    workspaces.prepare("orders", image, 4096);
+    until(WORKSPACE_PREPARED_MS + 1);
+    expect(opened[0]?.isClosed).toBe(true);
+  });
+});
+
+describe("a standby", () => {
+  test("that lost the leader reads what it left of what moved last, then prepares", () => {
+    const { preparation, done } = standby(["system", "a", "b"]);
+    preparation.heard("a");
+    preparation.heard("b");
+    preparation.heard("nobody-has-it");
+    preparation.lost();
+    drainMicrotasks();
+    expect(done).toEqual(["prepare system", "read a", "read b", "prepare a", "prepare b"]);
+    expect(preparation.wish(3)).toEqual({ over: 3, currentSinceMs: 0 });
+    preparation.over();
+    expect(preparation.wish(3)).toEqual({ over: 3 });
+  });
+
+  test("that was handed the lead needs to read nothing", () => {
+    const { preparation, done } = standby(["system", "a"]);
+    preparation.heard("a");
+    preparation.resigned();
+    drainMicrotasks();
+    expect(done).toEqual(["prepare system", "prepare a"]);
+    expect(preparation.wish(undefined)).toEqual({ currentSinceMs: -Infinity });
+  });
+
+  test("prepares for a few databases only", () => {
+    const names = Array.from({ length: 20 }, (_, index) => `d${index}`);
+    const { preparation, done } = standby(["system", ...names]);
+    for (const name of names) preparation.heard(name);
+    preparation.resigned();
+    drainMicrotasks();
+    const last = names.slice(-DATABASES_PREPARED_MAX).map((name) => `prepare ${name}`);
+    expect(done).toEqual(["prepare system", ...last]);
+  });
+});
+
+function world() {
+  const timeline = new Timeline();
+  const clock = new SimulatedClock(timeline);
+  const opened: { isClosed: boolean }[] = [];
+  const image = { head: { epoch: 7 } };
+  const workspaces = new PreparedWorkspaces(clock, silentLog, () => {
+    const workspace = {
+      isClosed: false,
+      close() {
+        this.isClosed = true;
+        return Promise.resolve();
+      },
+    };
+    opened.push(workspace);
+    return Promise.resolve(workspace as unknown as Workspace);
+  });
+  const until = (ms: number) => {
+    clock.after(ms, () => {});
+    while (timeline.nowMs < ms && timeline.step()) drainMicrotasks();
+  };
+  const move = (epoch: number) => void (image.head = { epoch });
+  return { workspaces, opened, image: image as unknown as Image, move, until };
+}
+
+function standby(names: readonly string[]) {
+  const done: string[] = [];
+  const replicas = new Map(names.map((name) => [name, {
+    name,
+    state: "following",
+    dropped: false,
+    follow: () => {
+      done.push(`read ${name}`);
+      return Promise.resolve(false);
+    },
+  }]));
+  const preparation = new Preparation({
+    clock: new SimulatedClock(new Timeline()),
+    log: silentLog,
+    replica: (name) => replicas.get(name) as unknown as Replica,
+    prepare: ({ name }) => void done.push(`prepare ${name}`),
+  });
+  return { preparation, done };
+}
