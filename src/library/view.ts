@@ -56,7 +56,14 @@ export class Views {
       // Heads and times change all the time, and nobody is told of them here.
       if (text === last) return;
       last = text;
-      onView(view);
+      try {
+        onView(view);
+      } catch (error) {
+        // The program's bug is for the program, not for whoever told us of the change.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
     };
     const stop = this.#options.cluster.watch(look);
     void this.#options.end.then(stop);

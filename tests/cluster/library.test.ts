@@ -54,6 +54,16 @@ describe("three programs", () => {
     expect(last.value).toEqual({ n: 46 });
     const there = await a.ask("GET", `/counter?min_epoch=${last.epoch}`);
     expect(there).toEqual({ value: { n: 46 }, epoch: last.epoch });
+    const infos = await Promise.all(programs.map(async (program) => {
+      await program.ask("GET", `/counter?min_epoch=${last.epoch}`);
+      return await program.ask("GET", "/v1/databases/app");
+    }));
+    const heads = new Set(infos.map(({ head, checksum }) => `${head} ${checksum}`));
+    expect([...heads]).toEqual([`${last.epoch} ${infos[0].checksum}`]);
+    // Each forgot the keys of transactions that it has an answer to.
+    const sql = JSON.stringify({ sql: "SELECT count(*) FROM _headgate_requests" });
+    const { rows: [[kept]] } = await a.ask("POST", "/v1/databases/app/query", sql);
+    expect(kept).toBeLessThan(20);
   }, 120_000);
 
   test("go on counting when the leader is killed: every transaction is done once", async () => {

@@ -96,3 +96,17 @@ test("whoever stops iterating watches no more", async () => {
   for await (const _ of views.changes()) break;
   expect(stopped).toBe(true);
 });
+
+test("a program that throws while it is told disturbs nobody but itself", () => {
+  const view = JSON.stringify(import.meta.dir + "/../../../src/library/view.ts");
+  const program = `import { Views } from ${view};
+    const node = { id: "n", roles: [], heads: {} };
+    const status = () => ({ leader: null, term: 1, nodes: [node] });
+    const end = new Promise(() => {});
+    const views = new Views({ cluster: { status, watch: () => () => {} }, leader: () => null, end });
+    process.on("uncaughtException", ({ message }) => console.log("heard:", message));
+    views.watch(() => { throw new Error("the program broke"); });
+    console.log("told");`;
+  const ran = Bun.spawnSync([process.execPath, "-e", program]);
+  expect(ran.stdout.toString()).toBe("told\nheard: the program broke\n");
+});
