@@ -19,6 +19,7 @@ const HEIGHTS: readonly (readonly string[])[] = [
   ["lake"],
   ["config", "http", "console"],
   ["server"],
+  ["library"],
   // The library's front door stands beside the command line.
   ["cli", "mod.ts"],
 ];

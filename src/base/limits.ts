@@ -247,3 +247,13 @@ export const WORKSPACE_PREPARED_MS = 10_000;
 
 /** How long after a call's deadline its caller waits for the answer: who has it knows better. */
 export const PEER_CALL_GRACE_MS = 250;
+
+/** A program's own create in the store is tried for so long. */
+export const CREATE_MS_MAX = 30_000;
+/** A program's transaction, all of its attempts included. */
+export const TRANSACTION_TIMEOUT_MS = 30_000;
+/** Between two attempts at what a program asked for and nobody could do just then. */
+export const PROGRAM_RETRY_MS = 50;
+/** A program's call of another node, and the body of its request or response. */
+export const PROGRAM_CALL_TIMEOUT_MS = 30_000;
+export const PROGRAM_BODY_BYTES_MAX = 16 * MIB;

@@ -7,11 +7,11 @@ import { silentLog } from "../base/log.ts";
 import { hostOf, isLoopback, portOf } from "../config/address.ts";
 import type { Config } from "../config/config.ts";
 import { type BrokerFile, listBrokers, readBrokerFile } from "../server/cluster-files.ts";
+import { addressOf } from "../server/hosting.ts";
 import { probeAddress } from "../server/probe-address.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import { openStore } from "../store/open.ts";
 import type { Finding } from "./doctor.ts";
-import { addressOf } from "./serve.ts";
 
 /** Nodes that are tried. */
 const NODES_MAX = 32;

@@ -1,16 +1,12 @@
 /** `serve`: one node, from its configuration to its end. */
-import { hostname } from "node:os";
-import { describe, Failure } from "../base/failure.ts";
-import { STOP_TIMEOUT_MS } from "../base/limits.ts";
+import { describe } from "../base/failure.ts";
 import { createLog, type Log } from "../base/log.ts";
 import { COMMIT, VERSION } from "../base/version.ts";
-import { hostOf, isLoopback, portOf } from "../config/address.ts";
+import { isLoopback } from "../config/address.ts";
 import type { Config } from "../config/config.ts";
 import { configText } from "../config/print.ts";
-import { failureText } from "../http/answer.ts";
-import { createApp, type HttpApp } from "../http/app.ts";
 import type { HeadgateNode } from "../http/node.ts";
-import { ClientPort } from "../server/client-port.ts";
+import { hostNode } from "../server/hosting.ts";
 import type { Listener } from "../server/listen.ts";
 import { type ServiceManager, serviceManager } from "../server/service-manager.ts";
 import type { Surroundings } from "../server/surroundings.ts";
@@ -37,7 +33,7 @@ export async function serve(
   around: Surroundings,
   onServing: (serving: Serving, log: Log) => Promise<void> = async () => {},
 ): Promise<number> {
-  const { clock, random, environment } = around;
+  const { clock, environment } = around;
   const log = createLog({
     ...config.log,
     nowMs: () => clock.nowMs(),
@@ -46,58 +42,26 @@ export async function serve(
   const end = endOfServing(log);
   const manager = serviceManager(environment["NOTIFY_SOCKET"], log);
   manager.status("starting");
-  let app: HttpApp | null = null;
-  // The port comes first, since the node publishes the address that others reach it by.
-  const port = new ClientPort({
-    host: hostOf(config.listen),
-    port: portOf(config.listen),
-    bodyBytesMax: config.limits.body_bytes_max,
-    clock,
-    fetch: (request) => app?.fetch(request) ?? notYet(),
+  const hosted = await hostNode(config, {
+    ...around,
+    log,
+    exit: (code) => process.exit(code),
+    shutDown: end.inOrder,
   });
-  const { listener } = port;
+  const { node, listener } = hosted;
   try {
-    const { createNode } = await import("../server/node.ts");
-    const handle = await createNode(config, addressOf(config, listener.port), {
-      clock,
-      random,
-      log,
-      environment,
-      version: VERSION,
-      childCommand: around.command,
-      running: () => port.running,
-      onState: (state) => {
-        if (state === "active") port.resume();
-        else port.drain();
-      },
-      exit: (code) => process.exit(code),
-      shutDown: end.inOrder,
-    });
-    app = appOf(config, handle.node, around, log);
-    try {
-      const ended = await Promise.race([handle.start().then(() => null), end.reached]);
-      if (ended !== null) return ended;
-      log.info("listening", {
-        url: listener.url,
-        node: handle.node.id,
-        version: VERSION,
-        commit: COMMIT,
-      });
-      sayWhoMay(config, log);
-      tellStatus(manager, handle.node);
-      manager.ready();
-      await Promise.race([onServing({ node: handle.node, listener }, log), end.reached]);
-      return await end.reached;
-    } finally {
-      manager.stopping();
-      // Clients' requests go on until the lead is handed over, and then are told to go elsewhere.
-      await handle.leave();
-      await port.stop(STOP_TIMEOUT_MS);
-      await handle.stop();
-      log.info("stopped");
-    }
+    const ended = await Promise.race([hosted.start().then(() => null), end.reached]);
+    if (ended !== null) return ended;
+    log.info("listening", { url: listener.url, node: node.id, version: VERSION, commit: COMMIT });
+    sayWhoMay(config, log);
+    tellStatus(manager, node);
+    manager.ready();
+    await Promise.race([onServing({ node, listener }, log), end.reached]);
+    return await end.reached;
   } finally {
-    await port.stop(0);
+    manager.stopping();
+    await hosted.end();
+    log.info("stopped");
   }
 }
 
@@ -111,36 +75,6 @@ function tellStatus(manager: ServiceManager, node: HeadgateNode): void {
   };
   tell();
   node.cluster.watch(tell);
-}
-
-function appOf(config: Config, node: HeadgateNode, { clock }: Surroundings, log: Log): HttpApp {
-  const { limits } = config;
-  return createApp(node, {
-    clock,
-    log,
-    limits: {
-      bodyBytesMax: limits.body_bytes_max,
-      resultBytesMax: limits.result_bytes_max,
-      readTimeoutMs: limits.read_timeout_ms,
-      writeTimeoutMs: limits.write_timeout_ms,
-    },
-  });
-}
-
-/** Where clients reach this node: as advertised, else where it listens, else by the machine's name. */
-export function addressOf(config: Config, port: number): string {
-  const listened = hostOf(config.listen);
-  const everywhere = listened === "0.0.0.0" || listened === "::";
-  const host = config.cluster_mode.advertised_host ?? (everywhere ? hostname() : listened);
-  return `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
-}
-
-function notYet(): Response {
-  const failure = new Failure("unavailable", "This node is starting", { retryAfterMs: 1000 });
-  return new Response(failureText(failure), {
-    status: 503,
-    headers: { "content-type": "application/json", "retry-after": "1" },
-  });
 }
 
 function sayWhoMay(config: Config, log: Log): void {

@@ -147,5 +147,8 @@ export const configSchema = z.strictObject({
 
 export type ConfigOutput = z.output<typeof configSchema>;
 
+/** The configuration as it is written down. */
+export type ConfigInput = z.input<typeof configSchema>;
+
 /** Keys whose values are never shown. */
 export const SECRET_KEYS: ReadonlySet<string> = new Set(["access_key", "secret_key"]);

@@ -11,7 +11,8 @@ import { Failure } from "../base/failure.ts";
 import { READ_GATE_MS, REPLICATION_CONFLICT_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { DecodedEpoch } from "../epoch/epoch.ts";
-import type { Image, ImageHead, ScrubProgress } from "./image.ts";
+import type { Image, ImageHead, Rehearsal, ScrubProgress } from "./image.ts";
+import { ImageConnections } from "./image-connections.ts";
 import { ImageCopy } from "./image-copy.ts";
 import { checkNext, hashPages, headAfter, writeEpoch } from "./image-apply.ts";
 import { type PageFile, Slices } from "./page-file.ts";
@@ -43,8 +44,7 @@ export class FileImage implements Image {
   readonly #parts: ImageParts;
   /** Takes the exclusive lock. */
   readonly #helper: Database;
-  /** For `read`; opened when first used. */
-  #reader: Database | null = null;
+  readonly #connections: ImageConnections;
   #head: ImageHead;
   #queue: Waiting[] = [];
   #waitingBytes = 0;
@@ -66,6 +66,7 @@ export class FileImage implements Image {
     this.#head = head;
     this.#parts = parts;
     this.#slices = new Slices(parts.clock);
+    this.#connections = new ImageConnections(file.path, file.pageSize);
     this.gate = new ClockedGate(parts.clock, {
       gateMs: READ_GATE_MS,
       conflictMs: parts.conflictMs ?? REPLICATION_CONFLICT_MS,
@@ -128,7 +129,7 @@ export class FileImage implements Image {
 
   async copy(path: string): Promise<ImageHead> {
     while (this.#changing) await this.#changing;
-    this.#refuseBroken();
+    if (this.#broken) throw this.#broken;
     const copy = new ImageCopy(this.#file, this.#head, path);
     this.#copies.add(copy);
     try {
@@ -140,7 +141,7 @@ export class FileImage implements Image {
 
   async scrubSlice(): Promise<ScrubProgress> {
     while (this.#changing) await this.#changing;
-    this.#refuseBroken();
+    if (this.#broken) throw this.#broken;
     const slices = new Slices(this.#parts.clock);
     const commit = this.#head.commit;
     if (this.#scrubbed >= commit) this.#scrubbed = 0;
@@ -154,14 +155,14 @@ export class FileImage implements Image {
 
   async read<T>(read: (database: Database) => T): Promise<T> {
     while (this.#changing) await this.#changing;
-    this.#refuseBroken();
-    this.#reader ??= new Database(this.path, { readonly: true });
-    this.#reader.run("BEGIN");
-    try {
-      return read(this.#reader);
-    } finally {
-      this.#reader.run("ROLLBACK");
-    }
+    if (this.#broken) throw this.#broken;
+    return this.#connections.read(read);
+  }
+
+  async rehearse<T>(run: (rehearsal: Rehearsal) => T): Promise<T> {
+    while (this.#changing) await this.#changing;
+    if (this.#broken) throw this.#broken;
+    return this.#connections.rehearse(run);
   }
 
   async close(): Promise<void> {
@@ -169,7 +170,7 @@ export class FileImage implements Image {
     this.gate.close();
     await this.#applying;
     while (this.#copies.size > 0) await this.#parts.clock.turn();
-    this.#reader?.close(true);
+    this.#connections.close();
     this.#helper.close(true);
     this.#file.close();
     rmSync(this.path, { force: true });
@@ -292,9 +293,5 @@ export class FileImage implements Image {
       waiter.done.reject(failure);
     }
     this.#waitingBytes = 0;
-  }
-
-  #refuseBroken(): void {
-    if (this.#broken) throw this.#broken;
   }
 }

@@ -4,6 +4,8 @@
  */
 import type { Database } from "bun:sqlite";
 import type { DecodedEpoch, Page } from "../epoch/epoch.ts";
+import type { StatementResult } from "./run-statement.ts";
+import type { Statement } from "./statement.ts";
 
 export interface Image {
   /**
@@ -44,8 +46,21 @@ export interface Image {
    * `read` must not write, keep the handle, or return a promise. Integers come as numbers.
    */
   read<T>(read: (database: Database) => T): Promise<T>;
+  /**
+   * Calls `run` between two epochs with a way to execute statements of which nothing is kept: it
+   * sees what it writes, and then all is as before. `run` must not return a promise. Rejects with
+   * what it throws.
+   */
+  rehearse<T>(run: (rehearsal: Rehearsal) => T): Promise<T>;
   /** Closes the file and removes it. */
   close(): Promise<void>;
+}
+
+/** Statements of a program, by the rules for those of the network. Throws what SQLite throws. */
+export interface Rehearsal {
+  run(statement: Statement): StatementResult;
+  /** Throws `invalid` for a statement that may write. */
+  read(statement: Statement): StatementResult;
 }
 
 export interface ImageHead {

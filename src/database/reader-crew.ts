@@ -34,7 +34,7 @@ export class Crew {
   #started = 0;
   #notBeforeMs = 0;
   #usedMs = 0;
-  #idleIsDue = false;
+  #cancelIdle: (() => void) | null = null;
 
   constructor(options: CrewOptions, events: ReaderEvents) {
     this.#options = options;
@@ -124,6 +124,11 @@ export class Crew {
     }
   }
 
+  /** Looks after nobody any more: a program that goes on is not kept from ending by that. */
+  close(): void {
+    this.#cancelIdle?.();
+  }
+
   #start(): void {
     const { children, directory, clock } = this.#options;
     this.#readers.add(
@@ -137,11 +142,10 @@ export class Crew {
   }
 
   #endIdleLater(): void {
-    if (this.#idleIsDue) return;
-    this.#idleIsDue = true;
+    if (this.#cancelIdle) return;
     const { clock, childIdleMs: idleMs = CHILD_IDLE_MS } = this.#options;
-    clock.after(idleMs, () => {
-      this.#idleIsDue = false;
+    this.#cancelIdle = clock.after(idleMs, () => {
+      this.#cancelIdle = null;
       const sinceMs = clock.monotonicMs() - idleMs;
       let kept = this.#usedMs > sinceMs ? SPARE_READERS : 0;
       for (const reader of this.#readers) {

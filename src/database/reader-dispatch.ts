@@ -87,6 +87,7 @@ export class Dispatcher {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#crew.close();
     for (const lane of this.#lanes.values()) this.#dropLane(lane, nodeCloses());
     const readers = [...this.#crew.readers];
     for (const reader of readers) {

@@ -6,13 +6,12 @@
 import type { Database, Statement as SqlStatement } from "bun:sqlite";
 import { Failure } from "../base/failure.ts";
 import { KEPT_ANSWER_BYTES_MAX, RESULT_BYTES_MAX } from "../base/limits.ts";
+import { checkExpected } from "./expected.ts";
 import { fingerprint } from "./fingerprint.ts";
 import { REQUESTS_TABLE } from "./machinery.ts";
-import { bind } from "./parameters.ts";
-import { type Prepared, PreparedStatements } from "./prepared.ts";
+import { resultText, resultTooLarge, StatementRunner } from "./run-statement.ts";
 import { sqlFailure, sqliteCode } from "./sql-error.ts";
 import type { Statement, WriteRequest } from "./statement.ts";
-import { encodeColumns, encodeRow, type SqlValue } from "./value.ts";
 import type { AnswerFailure } from "./workspace.ts";
 
 export type RequestOutcome =
@@ -33,62 +32,49 @@ export interface RunContext {
   readonly nowMs: number;
 }
 
-/** An attached database of one table, whose only purpose is to set the row counters. */
-const COUNTERS = "_headgate_counters";
-
 export class RequestRunner {
   readonly #database: Database;
-  readonly #prepared: PreparedStatements;
+  readonly #runner: StatementRunner;
   readonly #savepoint: SqlStatement;
   readonly #release: SqlStatement;
   readonly #rollback: SqlStatement;
-  readonly #temporary: SqlStatement;
-  readonly #counters: SqlStatement;
-  readonly #resetInsertId: SqlStatement;
-  readonly #resetChanges: SqlStatement;
   readonly #findAnswer: SqlStatement;
   readonly #keepAnswer: SqlStatement;
-  /** Of the request that is running. */
-  #schemaTouched = false;
-  #readsCounters = false;
-  #hasWritten = false;
+  readonly #forgetAnswer: SqlStatement;
+  /** The last request kept its answer. */
+  #hasKept = false;
 
   /** `database` has its machinery tables and is in no transaction. */
   constructor(database: Database) {
     this.#database = database;
-    this.#prepared = new PreparedStatements(database);
-    database.run(`ATTACH ':memory:' AS ${COUNTERS}`);
-    database.run(`CREATE TABLE ${COUNTERS}.${COUNTERS}(id INTEGER PRIMARY KEY)`);
+    this.#runner = new StatementRunner(database);
     this.#savepoint = database.prepare("SAVEPOINT request");
     this.#release = database.prepare("RELEASE request");
     this.#rollback = database.prepare("ROLLBACK TO request");
-    this.#temporary = database.prepare("SELECT name FROM temp.sqlite_schema LIMIT 1");
-    this.#counters = database.prepare("SELECT changes(), last_insert_rowid()");
-    this.#resetInsertId = database.prepare(
-      `INSERT OR REPLACE INTO ${COUNTERS}.${COUNTERS} VALUES (0)`,
-    );
-    this.#resetChanges = database.prepare(`DELETE FROM ${COUNTERS}.${COUNTERS} WHERE 0`);
     this.#findAnswer = database.prepare(
       `SELECT hash, answer FROM main.${REQUESTS_TABLE} WHERE subject = ? AND key = ?`,
     );
     this.#keepAnswer = database.prepare(
       `INSERT INTO main.${REQUESTS_TABLE}(subject, key, hash, answer, epoch, at) VALUES (?, ?, ?, ?, ?, ?)`,
     );
+    this.#forgetAnswer = database.prepare(
+      `DELETE FROM main.${REQUESTS_TABLE} WHERE subject = ? AND key = ?`,
+    );
   }
 
   /** Whether the last request ran a statement that may have changed the database. */
   get hasWritten(): boolean {
-    return this.#hasWritten;
+    return this.#hasKept || this.#runner.hasWritten;
   }
 
   /** True when the schema has constraints that are checked only at COMMIT. */
   get mayDefer(): boolean {
-    return this.#prepared.mayDefer();
+    return this.#runner.mayDefer;
   }
 
   /** After a rollback that may have taken back a change of the schema. */
   forgetStatements(): void {
-    this.#prepared.forget();
+    this.#runner.forgetStatements();
   }
 
   /**
@@ -96,7 +82,8 @@ export class RequestRunner {
    * the whole batch has to run again.
    */
   run(request: WriteRequest, context: RunContext): RequestOutcome {
-    this.#hasWritten = false;
+    this.#hasKept = false;
+    this.#runner.begin(false);
     this.#savepoint.run();
     try {
       const outcome = request.idempotencyKey === undefined
@@ -109,7 +96,7 @@ export class RequestRunner {
         this.#rollback.run();
         this.#release.run();
       }
-      if (this.#schemaTouched) this.#prepared.forget();
+      if (this.#runner.schemaTouched) this.#runner.forgetStatements();
       if (error instanceof StatementError) {
         return { kind: "failed", failure: error.failure, isFull: error.isFull };
       }
@@ -119,9 +106,10 @@ export class RequestRunner {
 
   #execute(request: WriteRequest): { kind: "done"; result: string } {
     const { statements } = request;
-    this.#schemaTouched = false;
-    this.#readsCounters = this.#prepared.mayReadRowCounters(statements);
-    if (this.#readsCounters) this.#resetRowCounters();
+    this.#runner.begin(
+      statements.some(({ expect }) => expect !== undefined) ||
+        this.#runner.mayReadRowCounters(statements),
+    );
     let results = "";
     for (let index = 0; index < statements.length; index++) {
       const statement = statements[index];
@@ -157,81 +145,19 @@ export class RequestRunner {
     const kept = Buffer.byteLength(answer) <= KEPT_ANSWER_BYTES_MAX
       ? answer
       : `{"results":null,"done_at_epoch":${epoch},"epoch":${epoch}}`;
-    this.#hasWritten = true;
+    this.#hasKept = true;
+    for (const done of request.forgets ?? []) this.#forgetAnswer.run(subject, done);
     this.#keepAnswer.run(subject, key, hash, kept, epoch, Math.floor(nowMs));
     return outcome;
   }
 
-  /** Runs one statement and answers its JSON. */
-  #statement({ sql, params }: Statement, { trusted = false }: WriteRequest): string {
-    const prepared = this.#prepared.get(sql, trusted);
-    if (!prepared.isPlain) this.#schemaTouched = true;
-    if (!prepared.checked.reads) this.#hasWritten = true;
-    let stepped = prepared;
-    try {
-      const bound = bind(prepared.checked, params);
-      if (bound.sql !== sql) stepped = this.#prepared.get(bound.sql, trusted);
-      const result = this.#step(prepared, stepped, bound.values);
-      if (!prepared.isPlain) this.#refuseTemporary();
-      return result;
-    } finally {
-      if (stepped !== prepared) this.#prepared.release(stepped);
-      this.#prepared.release(prepared);
-    }
+  /** Runs one statement and answers its JSON; null where the caller knows it already. */
+  #statement(statement: Statement, { trusted = false }: WriteRequest): string {
+    const text = resultText(this.#runner.run(statement, trusted));
+    if (statement.expect === undefined) return text;
+    checkExpected(statement.expect, text);
+    return "null";
   }
-
-  #step(prepared: Prepared, { statement }: Prepared, values: SqlValue[]): string {
-    const { checked, insertId, columns } = prepared;
-    if (insertId === "upsert" && !this.#readsCounters) this.#resetRowCounters();
-    if (columns !== null) {
-      const rows = encodeRows(statement.values(...values) as SqlValue[][]);
-      const [changes, id] = checked.reads ? [0n, 0n] : this.#counters.values()[0] ?? [];
-      return `{"rows_affected":${checked.reads ? 0 : changes},"last_insert_id":${
-        lastInsertId(insertId, Number(changes), id)
-      },"columns":${encodeColumns(columns)},"rows":${rows}}`;
-    }
-    const { changes, lastInsertRowid } = statement.run(...values);
-    const rowsAffected = prepared.isPlain ? changes : 0;
-    return `{"rows_affected":${rowsAffected},"last_insert_id":${
-      lastInsertId(insertId, rowsAffected, lastInsertRowid)
-    }}`;
-  }
-
-  #resetRowCounters(): void {
-    this.#resetInsertId.run();
-    this.#resetChanges.run();
-  }
-
-  #refuseTemporary(): void {
-    const name = this.#temporary.values()[0]?.[0];
-    if (name === undefined) return;
-    throw new Failure("invalid", `temporary objects are not allowed, and ${name} is one`);
-  }
-}
-
-/** An upsert that only updated leaves the counter at the 0 that it was set to. */
-function lastInsertId(insertId: Prepared["insertId"], changes: number, id: unknown): string {
-  if (insertId === "none" || changes === 0) return "null";
-  const value = BigInt(id as bigint | number);
-  if (insertId === "upsert" && value === 0n) return "null";
-  return value >= -9007199254740991n && value <= 9007199254740991n
-    ? String(value)
-    : `{"integer":"${value}"}`;
-}
-
-function encodeRows(rows: readonly SqlValue[][]): string {
-  let text = "[";
-  let first = true;
-  for (const row of rows) {
-    text += first ? encodeRow(row) : `,${encodeRow(row)}`;
-    first = false;
-    if (text.length > RESULT_BYTES_MAX) throw resultTooLarge();
-  }
-  return text + "]";
-}
-
-function resultTooLarge(): Failure {
-  return new Failure("too_large", `the result is larger than ${RESULT_BYTES_MAX} bytes`);
 }
 
 /** Names the statement that failed, counted from 1 as people count. */

@@ -21,6 +21,11 @@ export type Parameters = readonly JsonValue[] | Readonly<Record<string, JsonValu
 export interface Statement {
   readonly sql: string;
   readonly params?: Parameters;
+  /**
+   * What a transaction saw of it where it was rehearsed (`expected.ts`): with another result the
+   * request fails. Only between nodes: no client of the HTTP interface gives it.
+   */
+  readonly expect?: string;
 }
 
 /** One transaction that a client wants. */
@@ -30,6 +35,11 @@ export interface WriteRequest {
   readonly subject: string;
   /** Makes the request exactly-once for 24 h, together with the subject. */
   readonly idempotencyKey?: string;
+  /**
+   * Keys of this subject whose answers nobody will ask for again: forgotten with this request, if it
+   * has a key. Only between nodes.
+   */
+  readonly forgets?: readonly string[];
   /** When the client gives up, on the monotonic clock of this process. */
   readonly deadlineMs: number;
   /**

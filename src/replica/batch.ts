@@ -3,6 +3,7 @@
  * only a deadline answers one before, with `uncertain` (I7).
  */
 import { Failure } from "../base/failure.ts";
+import { CHANGED } from "../database/expected.ts";
 import type { Answer, AnswerFailure } from "../database/workspace.ts";
 import { type PendingWrite, reject, resolve } from "./write-queue.ts";
 
@@ -61,7 +62,7 @@ export class Batch {
       const pending = this.#requests.get(answer.id);
       this.#requests.delete(answer.id);
       if (!pending) continue;
-      if (answer.kind === "failed") reject(pending, failureOf(answer.failure));
+      if (answer.kind === "failed") reject(pending, failureOf(answer.failure, epoch));
       else if (answer.kind === "replayed") resolve(pending, { text: answer.answer, epoch });
       else resolve(pending, { text: `{${answer.result},"epoch":${epoch}}`, epoch });
     }
@@ -106,10 +107,9 @@ export class Batch {
   }
 }
 
-function failureOf(failure: AnswerFailure): Failure {
-  return new Failure(
-    failure.kind,
-    failure.message,
-    failure.details === undefined ? {} : { details: failure.details },
-  );
+/** `epoch` is the one in which a transaction finds what has changed under it. */
+function failureOf({ kind, message, details }: AnswerFailure, epoch?: number): Failure {
+  if (details === undefined) return new Failure(kind, message);
+  const isChange = epoch !== undefined && details["reason"] === CHANGED;
+  return new Failure(kind, message, { details: isChange ? { ...details, epoch } : details });
 }

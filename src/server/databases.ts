@@ -3,6 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import { withDeadline } from "../base/deadline.ts";
 import { Failure, isFailure } from "../base/failure.ts";
 import { READ_TIMEOUT_MS } from "../base/limits.ts";
+import type { Rehearsal } from "../database/image.ts";
 import type { Readers, ReadResult } from "../database/reads.ts";
 import type { WriteRequest } from "../database/statement.ts";
 import { SYSTEM_DATABASE } from "../epoch/name.ts";
@@ -16,7 +17,6 @@ import type {
   TextAnswer,
 } from "../http/node.ts";
 import { exportEpoch } from "../replica/export.ts";
-import { dropped } from "../replica/failures.ts";
 import { hex } from "../replica/join.ts";
 import { epochAt } from "../replica/moment.ts";
 import type { Parts } from "../replica/parts.ts";
@@ -25,6 +25,7 @@ import { errorCode, fileFailure } from "../store/file-error.ts";
 import type { AdminGate } from "./admin-gate.ts";
 import { type Catalog, DEFAULT_PAGE_SIZE } from "./catalog.ts";
 import type { Forwarding } from "./forwarding.ts";
+import { Levels, type Need } from "./levels.ts";
 
 export interface DatabasesOptions {
   readonly catalog: Catalog;
@@ -38,9 +39,11 @@ export interface DatabasesOptions {
 
 export class NodeDatabases implements Databases {
   readonly #options: DatabasesOptions;
+  readonly #levels: Levels;
 
   constructor(options: DatabasesOptions) {
     this.#options = options;
+    this.#levels = new Levels(options);
   }
 
   async list(): Promise<readonly DatabaseInfo[]> {
@@ -134,24 +137,26 @@ export class NodeDatabases implements Databases {
   }
 
   async query(name: string, request: QueryRequest): Promise<QueryAnswer> {
-    const { catalog, clock } = this.#options;
-    if (!catalog.has(name) && !catalog.isLeading) await this.#learn(request.deadlineMs);
-    const replica = catalog.peek(name) ??
-      await withDeadline(clock, request.deadlineMs, catalog.wait(name), `open ${name}`);
-    return answerOf(await this.#read(replica, request));
+    const { readers } = this.#options;
+    const replica = await this.#levels.open(name, request.deadlineMs);
+    const read = () => readers.query(replica.image, request);
+    return answerOf(await this.#levels.read(replica, request, read));
   }
 
-  /** A database that was created elsewhere a moment ago: the catalog as it was after this call. */
-  async #learn(deadlineMs: number): Promise<void> {
-    const { catalog, forwarding } = this.#options;
-    const { replica } = catalog.system;
-    try {
-      const epoch = await forwarding.prove(SYSTEM_DATABASE, deadlineMs, () => replica.prove());
-      await this.#reached(replica, epoch, deadlineMs);
-      await catalog.refresh();
-    } catch {
-      // Nobody can be asked: what this node knows is all there is to say.
-    }
+  /** For a program in this process: what `run` writes is seen by itself alone, and then gone. */
+  async rehearse<T>(
+    name: string,
+    need: Need,
+    run: (rehearsal: Rehearsal) => T,
+  ): Promise<{ readonly value: T; readonly epoch: number }> {
+    const replica = await this.#levels.open(name, need.deadlineMs);
+    return await this.#levels.read(replica, need, async () => {
+      const { image } = replica;
+      return await image.rehearse((rehearsal) => {
+        const { epoch } = image.head;
+        return { value: run(rehearsal), epoch };
+      });
+    });
   }
 
   async export(name: string, at: Moment): Promise<ExportedFile> {
@@ -216,68 +221,7 @@ export class NodeDatabases implements Databases {
       `There is no epoch ${at.epoch} of ${replica.name}; the newest is ${replica.tip}`,
     );
   }
-
-  /** A database that is dropped while it is read is `missing`, however far the drop has come. */
-  async #read(replica: Replica, request: QueryRequest): Promise<ReadResult> {
-    try {
-      if (!replica.dropped) {
-        await this.#waitForLevel(replica, request);
-        return await this.#readImage(replica, request);
-      }
-    } catch (error) {
-      if (!replica.dropped) throw error;
-    }
-    throw dropped(replica.name);
-  }
-
-  async #waitForLevel(replica: Replica, request: QueryRequest): Promise<void> {
-    const { level, minEpoch, deadlineMs } = request;
-    if (level === "linearizable") {
-      const what = `prove that ${replica.name} is current`;
-      const proof = this.#prove(replica, deadlineMs);
-      const tip = await withDeadline(this.#options.clock, deadlineMs, proof, what);
-      await this.#reached(replica, tip, deadlineMs);
-    } else if (minEpoch !== undefined) await this.#reached(replica, minEpoch, deadlineMs);
-  }
-
-  async #prove(replica: Replica, deadlineMs: number): Promise<number> {
-    const atOwner = () =>
-      this.#options.forwarding.prove(replica.name, deadlineMs, () => replica.prove());
-    if (replica.state !== "owning") return await atOwner();
-    return await replica.prove().catch((error) => {
-      if (!isFailure(error, "elsewhere")) throw error;
-      return atOwner();
-    });
-  }
-
-  /** An epoch that does not come by itself soon may be in the store. */
-  async #reached(replica: Replica, epoch: number, deadlineMs: number): Promise<void> {
-    if (replica.image.head.epoch >= epoch) return;
-    const look = () => {
-      if (epoch > replica.tip) replica.lookNow();
-    };
-    const cancel = this.#options.clock.after(LOOK_MS, look);
-    try {
-      await replica.image.reached(epoch, deadlineMs);
-    } finally {
-      cancel();
-    }
-  }
-
-  /** The image may be replaced between choosing it and reading it: then the new one is read. */
-  async #readImage(replica: Replica, request: QueryRequest): Promise<ReadResult> {
-    const image = replica.image;
-    try {
-      return await this.#options.readers.query(image, request);
-    } catch (error) {
-      if (replica.image === image) throw error;
-      return await this.#options.readers.query(replica.image, request);
-    }
-  }
 }
-
-/** How long a pushed epoch may take before the store is asked for it. */
-const LOOK_MS = 100;
 
 /** A full `memory_dir` is no bug, and nothing was done yet. */
 function copyFailure(name: string, error: unknown): unknown {

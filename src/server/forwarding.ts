@@ -48,16 +48,17 @@ export class Forwarding {
     here: () => Promise<WriteAnswer>,
   ): Promise<WriteAnswer> {
     const { clock } = this.#options;
-    const { statements, subject, idempotencyKey, deadlineMs } = request;
+    const { statements, subject, idempotencyKey, forgets, deadlineMs } = request;
     const body = JSON.stringify(statements);
     const isSafe = idempotencyKey !== undefined;
     const head = () => ({
       database,
       subject,
       ...(isSafe && { idempotency_key: idempotencyKey }),
+      ...(forgets && { forgets }),
       timeout_ms: Math.max(1, Math.floor(deadlineMs - clock.monotonicMs())),
     });
-    return await this.#ask({ method: "execute", head, body, deadlineMs, isSafe }, {
+    return await this.ask({ method: "execute", head, body, deadlineMs, isSafe }, {
       read: ({ head, body }) => ({ text: body, epoch: epochOf(head) }),
       here,
     });
@@ -66,7 +67,7 @@ export class Forwarding {
   /** An epoch that was the newest of the database at some moment after this call. */
   async prove(database: string, deadlineMs: number, here: () => Promise<number>): Promise<number> {
     const head = () => ({ database });
-    return await this.#ask({ method: "prove", head, body: "", deadlineMs, isSafe: true }, {
+    return await this.ask({ method: "prove", head, body: "", deadlineMs, isSafe: true }, {
       read: ({ head }) => epochOf(head),
       here,
     });
@@ -77,7 +78,8 @@ export class Forwarding {
     for (const wake of this.#waiting) wake();
   }
 
-  async #ask<T>(question: Question, { read, here }: Answerers<T>): Promise<T> {
+  /** Asks whoever leads, and again while it certainly did nothing. */
+  async ask<T>(question: Question, { read, here }: Answerers<T>): Promise<T> {
     const { clock } = this.#options;
     const { deadlineMs, isSafe } = question;
     // What an earlier attempt may have done, a later one that did nothing does not undo.
@@ -165,7 +167,7 @@ export class Forwarding {
   }
 }
 
-interface Question {
+export interface Question {
   readonly method: string;
   head(): object;
   readonly body: string;
@@ -174,7 +176,7 @@ interface Question {
   readonly isSafe: boolean;
 }
 
-interface Answerers<T> {
+export interface Answerers<T> {
   read(answer: PeerAnswer): T;
   here(): Promise<T>;
 }

@@ -99,7 +99,7 @@ export class Membership {
       leads: () => this.leadership.claim !== null,
       isElecting: () => this.leadership.isSeeking || this.leadership.isLeaderInDoubt,
       ownerAddress: () => this.#otherOwner(),
-      call: (node, method, request) => this.#call(node, method, request),
+      call: (node, method, request) => this.call(node, method, request),
     });
   }
 
@@ -159,6 +159,11 @@ export class Membership {
     return { ...facts, state: state(), heads, running: running(), ...fixed };
   }
 
+  /** The leader that this node hears: itself, or the other end of its link. */
+  get leader(): string | null {
+    return this.leadership.claim === null ? this.links.leader : this.#options.facts.node;
+  }
+
   /** Who is in the cluster: as the leader says, or this node alone before it has heard of one. */
   roster(): RosterMessage {
     const hub = this.links.hub;
@@ -190,7 +195,8 @@ export class Membership {
     return claim?.node === this.#options.facts.node ? undefined : claim?.address;
   }
 
-  async #call(
+  /** Asks another node. `unavailable` when it was asked nothing. */
+  async call(
     node: string,
     method: string,
     request: { readonly head: object; readonly body: string; readonly deadlineMs: number },
@@ -222,9 +228,11 @@ export class Membership {
           this.#preparation.over();
           this.leadership.standby?.on({ kind: "linked" });
           this.forwarding.leaderChanged();
+          onRoster(this.roster());
         },
         onUnlinked: () => {
           catalog.isPushed = false;
+          onRoster(this.roster());
         },
         onLost: (by) => {
           if (facts.eligible) this.#preparation.lost();

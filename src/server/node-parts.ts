@@ -3,6 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../base/log.ts";
 import type { BrokerState } from "../members/roster.ts";
 import type { Random } from "../base/random.ts";
+import type { PeerProgram } from "./peer-calls.ts";
 
 export interface NodeParts {
   readonly clock: Clock;
@@ -19,6 +20,8 @@ export interface NodeParts {
   exit(code: number): void;
   /** An operator has ended this node: the process stops in order, with exit code 0. */
   shutDown(): void;
+  /** The program that this node runs in, where it is not its own. */
+  readonly program?: PeerProgram;
   /** For crash points of tests. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }

@@ -19,6 +19,7 @@ import { Maintenance } from "./maintenance.ts";
 import { membershipOf } from "./member-parts.ts";
 import type { Membership } from "./membership.ts";
 import { defaultMemoryDir, type MemoryFolder, openMemoryFolder } from "./memory-folder.ts";
+import type { NodeHandle, NodeInside } from "./node-handle.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { assembleParts, type Assembly, openNodeStore } from "./parts.ts";
 import { OwnState } from "./own-state.ts";
@@ -27,15 +28,6 @@ import { PeerTransport } from "./peer-transport.ts";
 import { pruneEveryMs, Retention } from "./retention.ts";
 import { readiness } from "./status.ts";
 import { SystemDatabase } from "./system-database.ts";
-
-export interface NodeHandle {
-  readonly node: HeadgateNode;
-  /** Finds or makes the cluster. Resolves when this node serves; rejects when it must not. */
-  start(): Promise<void>;
-  /** Hands the lead over if it has it, so that clients notice little; then `stop`. */
-  leave(): Promise<void>;
-  stop(): Promise<void>;
-}
 
 /**
  * Takes the node's id and its folder of memory, and opens the store without a request. `address` is
@@ -152,6 +144,11 @@ class RunningNode implements HeadgateNode, NodeHandle {
       priceMonthUsd: () => assembly.priceMonthUsd(),
     });
     this.#maintenance = this.#maintain();
+  }
+
+  get inside(): NodeInside {
+    const { assembly: { store } } = this.#taken;
+    return { databases: this.databases, membership: this.#membership, store };
   }
 
   get isDraining(): boolean {

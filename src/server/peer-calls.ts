@@ -21,6 +21,14 @@ import type { Membership } from "./membership.ts";
 export interface PeerRequests {
   executeHere(database: string, request: WriteRequest): Promise<WriteAnswer>;
   proveHere(database: string): Promise<number>;
+  /** Only where this node leads. */
+  create(database: string, options: { readonly pageSize?: number }): Promise<unknown>;
+}
+
+/** What other nodes may ask of the program that runs this one in its process. */
+export interface PeerProgram {
+  /** `from` is the id of the node that asks. */
+  answer(call: Call, from: string): Promise<Message>;
 }
 
 export interface PeerCallsOptions {
@@ -29,6 +37,8 @@ export interface PeerCallsOptions {
   readonly node: string;
   readonly membership: Membership;
   readonly requests: PeerRequests;
+  /** None where this node is a process of its own. */
+  readonly program?: PeerProgram;
   /** Opens a channel to a node that has proved to be of this cluster. Never rejects. */
   dial(where: Whereabouts): Promise<Dialled>;
 }
@@ -100,7 +110,8 @@ export class PeerCalls {
   #calls(channel: Channel, onEnd: () => void): Calls {
     const { clock, log } = this.#options;
     const calls = new Calls(channel, { clock });
-    const answers = new Answers(channel, { clock, log, answer: (call) => this.#answer(call) });
+    const answer = (call: Call) => this.#answer(call, channel.peer.node);
+    const answers = new Answers(channel, { clock, log, answer });
     this.#open.add(channel);
     channel.start({
       onFrame: (frame) => frame.type === CALL_TYPE.calls ? answers.take(frame) : calls.take(frame),
@@ -113,8 +124,9 @@ export class PeerCalls {
     return calls;
   }
 
-  async #answer({ name, head, text, deadlineMs }: Call): Promise<Message> {
-    const { membership, requests, clock } = this.#options;
+  async #answer(call: Call, from: string): Promise<Message> {
+    const { membership, requests, program, clock } = this.#options;
+    const { name, head, text, deadlineMs } = call;
     const fields: Readonly<Record<string, unknown>> = Object(head);
     switch (name) {
       case "hears":
@@ -124,12 +136,19 @@ export class PeerCalls {
         return { head: {}, text: "" };
       case "prove":
         return { head: { epoch: await requests.proveHere(String(fields["database"])) }, text: "" };
+      case "create":
+        await requests.create(String(fields["database"]), {});
+        return { head: {}, text: "" };
+      case "program":
+        if (program) return await program.answer(call, from);
+        break;
       case "execute": {
         const key = fields["idempotency_key"];
         const answer = await requests.executeHere(String(fields["database"]), {
           statements: JSON.parse(text) as Statement[],
           subject: String(fields["subject"]),
           ...(typeof key === "string" && { idempotencyKey: key }),
+          ...(Array.isArray(fields["forgets"]) && { forgets: fields["forgets"].map(String) }),
           deadlineMs: Math.min(deadlineMs, clock.monotonicMs() + Number(fields["timeout_ms"])),
         });
         return { head: { epoch: answer.epoch }, text: answer.text };

@@ -20,7 +20,7 @@ import type { PeerAnswer } from "./forwarding.ts";
 import type { Identity } from "./identity.ts";
 import type { Dialled, DialOutcome } from "./links.ts";
 import type { Membership, Transport } from "./membership.ts";
-import { PeerCalls, type PeerRequests } from "./peer-calls.ts";
+import { PeerCalls, type PeerProgram, type PeerRequests } from "./peer-calls.ts";
 
 export interface PeerParts {
   readonly clock: Clock;
@@ -29,6 +29,7 @@ export interface PeerParts {
   readonly identity: Pick<Identity, "id" | "nonce">;
   /** Where clients reach this node: other nodes reach it at the same host. */
   readonly address: string;
+  readonly program?: PeerProgram;
 }
 
 /** What a transport needs once the store was read. */
@@ -72,13 +73,14 @@ export class PeerTransport implements Transport {
 
   /** Answers and calls from now on. */
   open(secret: string, membership: Membership, requests: PeerRequests): void {
-    const { clock, log, identity } = this.#parts;
+    const { clock, log, identity, program } = this.#parts;
     const calls = new PeerCalls({
       clock,
       log,
       node: identity.id,
       membership,
       requests,
+      ...(program && { program }),
       dial: (where) =>
         this.#dial(where, "calls", {}, async ({ node, process }) => {
           if (node !== where.node) throw stranger(where, node);

@@ -328,3 +328,44 @@ async function failure(promise: Promise<unknown>): Promise<string> {
   }
   return "it succeeded";
 }
+
+test("a rehearsal sees the newest epoch and what it writes, and leaves nothing behind [I6]", async () => {
+  chain.database.run("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT)");
+  const image = await imageOf();
+  const rows = () =>
+    image.rehearse((rehearsal) => {
+      rehearsal.run({ sql: "INSERT INTO t (name) VALUES ('rehearsed')" });
+      return rehearsal.read({ sql: "SELECT name FROM t" }).rows;
+    });
+  expect(await rows()).toEqual([["rehearsed"]]);
+  chain.database.run("INSERT INTO t (name) VALUES ('durable')");
+  await image.apply(chain.next());
+  expect(await rows()).toEqual([["durable"], ["rehearsed"]]);
+  expect(await image.read(names)).toEqual(["durable"]);
+  chain.database.run("INSERT INTO t (name) VALUES ('later')");
+  await image.apply(chain.next());
+  expect((await image.scrubSlice()).done).toBe(true);
+});
+
+test("after a statement that ended a rehearsal's transaction none runs [I6]", async () => {
+  chain.database.run("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT)");
+  chain.database.run("INSERT INTO t VALUES (1, 'durable')");
+  const image = await imageOf();
+  await image.rehearse((rehearsal) => {
+    const ends = "INSERT OR ROLLBACK INTO t VALUES (1, 'again')";
+    expect(() => rehearsal.run({ sql: ends })).toThrow("UNIQUE");
+    expect(() => rehearsal.run({ sql: "DELETE FROM t" })).toThrow("has ended the transaction");
+  });
+  expect(await image.read(names)).toEqual(["durable"]);
+});
+
+test("a rehearsal's reads write nothing, and it is over when its function returns", async () => {
+  chain.database.run("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT)");
+  const image = await imageOf();
+  const kept = await image.rehearse((rehearsal) => {
+    const insert = { sql: "WITH x(a) AS (SELECT 1) INSERT INTO t SELECT a, 'x' FROM x" };
+    expect(() => rehearsal.read(insert)).toThrow("send it to execute");
+    return rehearsal;
+  });
+  expect(() => kept.run({ sql: "SELECT 1" })).toThrow("over");
+});
