@@ -139,9 +139,9 @@ export class Membership {
         if (database !== SYSTEM_DATABASE) return;
         const { facts } = this.#options;
         const { node, successor } = ownership.claim;
-        const isHandedOver = successor !== null && node !== facts.node &&
-          this.links.leader === node;
-        if (isHandedOver && facts.eligible) this.#preparation.resigned();
+        // The others come long after the one that is named.
+        const isNamed = successor === facts.node || successor === "";
+        if (isNamed && facts.eligible && this.links.leader === node) this.#preparation.resigned();
         this.leadership.onOwnership(ownership);
       },
     };

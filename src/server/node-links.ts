@@ -59,6 +59,7 @@ export class NodeLinks implements Links {
     const { book, self, transport, log } = this.#options;
     const where = await book.find(claim.node);
     if (!where || where.peerAddress === "") return await this.#probe(claim);
+    this.#options.proofs.expectClaim(claim.epoch);
     try {
       const dialled = await transport.dial(where, introductionOf(self()));
       if (typeof dialled === "string") return dialled;

@@ -15,7 +15,7 @@ const PROVED_MAX = 4_096;
 export class Proofs {
   readonly #store: Store;
   readonly #layout: Layout;
-  readonly #proved = new Map<string, Promise<boolean>>();
+  readonly #proved = new Map<string, Promise<unknown>>();
   readonly #expected = new Set<string>();
 
   constructor(store: Store, layout: Layout) {
@@ -42,19 +42,29 @@ export class Proofs {
   }
 
   /** Whether epoch `claim` of `system` in this store is a claim with that random number. */
-  claim(claim: number, id: string): Promise<boolean> {
-    return this.#once(`claim ${claim} ${id}`, async () => {
+  async claim(claim: number, id: string): Promise<boolean> {
+    return await this.#claimId(claim) === id;
+  }
+
+  /** Its owner is being called: what it will say of its claim is read meanwhile. */
+  expectClaim(claim: number): void {
+    this.#claimId(claim).catch(() => {});
+  }
+
+  /** The random number of that claim in this store; null where there is no such claim. */
+  #claimId(claim: number): Promise<string | null> {
+    return this.#once(`claim ${claim}`, async () => {
       const key = objectKey(this.#layout, SYSTEM_DATABASE, 0, claim, claim);
       const start = await this.#store.getRange(key, { offset: 0, length: HEADER_BYTES });
-      if (start === null) return false;
+      if (start === null) return null;
       const { kind, nodeId } = decodeHeader(start, key);
-      return kind === "claim" && claimId(nodeId) === id;
+      return kind === "claim" ? claimId(nodeId) : null;
     });
   }
 
   /** What was not found is asked for again: it may be there a moment later. */
-  async #once(what: string, prove: () => Promise<boolean>): Promise<boolean> {
-    const known = this.#proved.get(what);
+  async #once<T>(what: string, prove: () => Promise<T>): Promise<T> {
+    const known = this.#proved.get(what) as Promise<T> | undefined;
     if (known) return await known;
     if (this.#proved.size >= PROVED_MAX) this.#proved.clear();
     const proving = prove();
