@@ -202,7 +202,10 @@ export class NodeLinks implements Links {
     return presence.kind === "answered" && presence.node === claim.node ? "unanswered" : "refused";
   }
 
-  async #use(claim: Claim, { channel, hello }: Dialled): Promise<"linked" | "refused"> {
+  async #use(
+    claim: Claim,
+    { channel, hello }: Dialled,
+  ): Promise<"linked" | "refused" | "unanswered"> {
     const { proofs, system } = this.#options;
     const refuse = (why: string) => {
       channel.close(why);
@@ -224,11 +227,11 @@ export class NodeLinks implements Links {
     // A newer one was found meanwhile.
     const isNewest = system().ownership?.claim.epoch === hello.claim;
     if (!isNewest || this.#hub || this.#isAway) return refuse("too late");
-    this.#linked(channel, hello);
-    return "linked";
+    return this.#linked(channel, hello) ? "linked" : "unanswered";
   }
 
-  #linked(channel: PeerChannel, hello: LeaderHello): void {
+  /** False where it ended while the claim was proved. */
+  #linked(channel: PeerChannel, hello: LeaderHello): boolean {
     const { clock, events, book, log } = this.#options;
     this.drop("another link was made");
     this.#isLeaderStoreFailing = false;
@@ -237,7 +240,9 @@ export class NodeLinks implements Links {
       events.onRoster(roster);
     };
     onRoster(hello.roster);
-    const link: LeaderLink = new LeaderLink(channel, {
+    // Its end may be here already, and is heard of before it is made.
+    let link: LeaderLink | null = null;
+    link = new LeaderLink(channel, {
       clock,
       claim: hello.claim,
       report: () => reportOf(this.#options.self()),
@@ -247,14 +252,15 @@ export class NodeLinks implements Links {
       onLeaderStore: (failingMs) => void this.#onLeaderStore(failingMs),
       onEnd: (end) => this.#ended(link, end),
     });
-    if (!link.isOpen) return;
+    if (!link.isOpen) return false;
     this.#link = link;
     log.info("linked to the leader", { node: link.leader, claim: hello.claim });
     events.onLinked();
+    return true;
   }
 
-  #ended(link: LeaderLink, end: LinkEnd): void {
-    if (this.#link !== link) return;
+  #ended(link: LeaderLink | null, end: LinkEnd): void {
+    if (link === null || this.#link !== link) return;
     this.#link = null;
     const { events, log } = this.#options;
     log.info("the link to the leader ended", { node: link.leader, cause: end.message });

@@ -21,6 +21,7 @@ describe.skipIf(isShort)("broken variants", () => {
         from: 1,
         count: variant.seedsMax,
         variant: variant.name,
+        world: variant.world,
         stopsAtFirst: true,
       });
       const red = reports.find(({ violations }) => violations.length > 0);

@@ -6,10 +6,12 @@
 import type { BunPlugin } from "bun";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { CLUSTER_CHANGES } from "./cluster-variants.ts";
+import type { WorldName } from "./seeds.ts";
 
 const root = join(import.meta.dirname, "../..");
 
-interface Change {
+export interface Change {
   readonly file: string;
   readonly find: string;
   readonly put: string;
@@ -22,12 +24,20 @@ export class Variant {
   /** It must be caught within so many. */
   readonly seedsMax: number;
   readonly changes: readonly Change[];
+  readonly world: WorldName;
 
-  constructor(name: string, breaks: string, seedsMax: number, changes: readonly Change[]) {
+  constructor(
+    name: string,
+    breaks: string,
+    seedsMax: number,
+    changes: readonly Change[],
+    world: WorldName = "replicas",
+  ) {
     this.name = name;
     this.breaks = breaks;
     this.seedsMax = seedsMax;
     this.changes = changes;
+    this.world = world;
   }
 
   /** The changed text of a file of the product. */
@@ -185,4 +195,7 @@ export const VARIANTS: readonly Variant[] = [
     find: "    this.#waiting.push(waiter);\n    this.#head();",
     put: "    (this.#inFlight ? this.#covered : this.#waiting).push(waiter);\n    this.#head();",
   }]),
+  ...CLUSTER_CHANGES.map(({ name, breaks, seedsMax, changes }) =>
+    new Variant(name, breaks, seedsMax, changes, "cluster")
+  ),
 ];

@@ -104,7 +104,11 @@ export class ClusterWorld {
         this.cluster.members().find(({ node }) => address === `http://${node}`) ?? null,
       databases: DATABASES,
       trace,
-    }, { thinkMs: 200 + random.below(1_000), proofsPercent: random.below(30), adminPerMille: 0 });
+    }, {
+      thinkMs: random.below(4) === 0 ? 50 : 200 + random.below(1_000),
+      proofsPercent: random.below(30),
+      adminPerMille: 0,
+    });
   }
 
   get nowMs(): number {

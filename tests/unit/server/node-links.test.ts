@@ -125,6 +125,17 @@ describe("a call for a link", () => {
     expect(own.leader).toBeNull();
   });
 
+  test("makes none where it ends while the claim is proved, and nothing is said of one", async () => {
+    const { own, world, told, claim } = await links();
+    const channel = new SaidChannel("n1");
+    const end = { kind: "closed", message: "another node leads" };
+    // As a channel does: what is thrown there is nobody's.
+    channel.start = async ({ onClose }) => await onClose(end);
+    world.dial = () => Promise.resolve({ channel, hello: helloOf(owner) });
+    expect(await bench.settle(own.call(claim()))).toBe("unanswered");
+    expect([own.leader, told]).toEqual([null, []]);
+  });
+
   test("is refused by a node that does not lead; any other trouble is no answer", async () => {
     const { own, world, claim } = await links();
     const outcomes: string[] = [];
