@@ -19,6 +19,7 @@ import { Forwarding, type PeerAnswer } from "./forwarding.ts";
 import { LeadWork } from "./lead-work.ts";
 import { Leadership, type LeadershipOptions } from "./leadership.ts";
 import type { LinkTransport } from "./links.ts";
+import { ownMember } from "./own-member.ts";
 import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
 import { Preparation } from "./preparation.ts";
 import { Proofs } from "./proofs.ts";
@@ -149,14 +150,7 @@ export class Membership {
 
   self(): Member {
     const { facts, state, running, catalog } = this.#options;
-    const heads: Record<string, number> = {};
-    for (const replica of catalog.replicas()) {
-      if (["following", "owning", "claiming", "fenced"].includes(replica.state)) {
-        heads[replica.name] = replica.image.head.epoch;
-      }
-    }
-    const fixed = { presence: "present", last_heard_ms: 0 } as const;
-    return { ...facts, state: state(), heads, running: running(), ...fixed };
+    return ownMember(facts, { state: state(), running: running(), replicas: catalog.replicas() });
   }
 
   /** The leader that this node hears: itself, or the other end of its link. */

@@ -15,8 +15,8 @@ export const CLUSTER_CHANGES: readonly ClusterVariant[] = [
     seedsMax: 40,
     changes: [{
       file: "src/server/forwarding.ts",
-      find: `(isSafe && isFailure(error, "uncertain"))`,
-      put: `isFailure(error, "uncertain")`,
+      find: `(isSafe && isUncertain)`,
+      put: `isUncertain`,
     }],
   },
   {
