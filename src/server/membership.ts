@@ -79,6 +79,7 @@ export class Membership {
       log,
       replica: (name) => catalog.peek(name),
       prepare: (replica) => options.prepareWorkspace?.(replica),
+      isFirst: () => this.leadership.standby?.rank === 0,
     });
     this.book = new AddressBook(store, () => this.self());
     this.proofs = new Proofs(store, layout);
@@ -197,9 +198,7 @@ export class Membership {
           this.leadership.standby?.on({ kind: "linked" });
           this.forwarding.leaderChanged();
         },
-        onUnlinked: () => {
-          catalog.isPushed = false;
-        },
+        onUnlinked: () => void (catalog.isPushed = false),
         onLost: () => {
           if (facts.eligible) this.#preparation.lost();
           this.leadership.standby?.on({ kind: "unlinked", by: "close" });
