@@ -19,7 +19,7 @@ import { Forwarding, type PeerAnswer } from "./forwarding.ts";
 import { LeadWork } from "./lead-work.ts";
 import { Leadership, type LeadershipOptions } from "./leadership.ts";
 import type { LinkTransport } from "./links.ts";
-import { ownMember } from "./own-member.ts";
+import { type OwnFacts, ownMember } from "./own-member.ts";
 import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
 import { Preparation } from "./preparation.ts";
 import { Proofs } from "./proofs.ts";
@@ -37,11 +37,7 @@ export interface MembershipOptions {
   readonly log: Log;
   readonly store: Store;
   readonly layout: Layout;
-  /** What does not change while the process runs. */
-  readonly facts: Pick<
-    Member,
-    "node" | "nonce" | "address" | "peer_address" | "zone" | "roles" | "eligible" | "version"
-  >;
+  readonly facts: OwnFacts;
   readonly heartbeat: LeaderHeartbeat;
   readonly heartbeatMs: number;
   readonly staleMs: number;
@@ -82,6 +78,7 @@ export class Membership {
       log,
       replica: (name) => catalog.peek(name),
       prepare: (replica) => options.prepareWorkspace?.(replica),
+      isFirst: () => this.leadership.standby?.rank === 0,
     });
     this.book = new AddressBook(store, () => this.self());
     this.proofs = new Proofs(store, layout);

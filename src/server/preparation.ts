@@ -20,6 +20,8 @@ export interface PreparationOptions {
   replica(name: string): Replica | undefined;
   /** Opens the workspace that a claim of this replica will ask for. */
   prepare(replica: Replica): void;
+  /** This node would claim before all others. */
+  isFirst(): boolean;
 }
 
 export class Preparation {
@@ -79,7 +81,9 @@ export class Preparation {
   }
 
   #begin(read: (replica: Replica) => Promise<unknown>): void {
-    for (const database of new Set([SYSTEM_DATABASE, ...this.#recent])) {
+    // A copy of a large database costs what the first in line needs, on a shared host at least.
+    const databases = this.#options.isFirst() ? this.#recent : [];
+    for (const database of new Set([SYSTEM_DATABASE, ...databases])) {
       this.#one(database, read).catch((error) =>
         this.#options.log.info("could not prepare to lead", { database, cause: describe(error) })
       );

@@ -63,6 +63,11 @@ export class StandingBy {
     this.#arm();
   }
 
+  /** This node's place among those that would claim now. */
+  get rank(): number {
+    return this.#facts().rank;
+  }
+
   get state(): Standby["kind"] {
     return this.#state.kind;
   }

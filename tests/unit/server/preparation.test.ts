@@ -72,6 +72,14 @@ describe("a standby", () => {
     expect(preparation.wish(undefined)).toEqual({ currentSinceMs: -Infinity });
   });
 
+  test("that would not be the first to claim prepares for system only", () => {
+    const { preparation, done } = standby(["system", "a"], false);
+    preparation.heard("a");
+    preparation.lost();
+    drainMicrotasks();
+    expect(done).toEqual(["prepare system"]);
+  });
+
   test("prepares for a few databases only", () => {
     const names = Array.from({ length: 20 }, (_, index) => `d${index}`);
     const { preparation, done } = standby(["system", ...names]);
@@ -107,7 +115,7 @@ function world() {
   return { workspaces, opened, image: image as unknown as Image, move, until };
 }
 
-function standby(names: readonly string[]) {
+function standby(names: readonly string[], isFirst = true) {
   const done: string[] = [];
   const replicas = new Map(names.map((name) => [name, {
     name,
@@ -123,6 +131,7 @@ function standby(names: readonly string[]) {
     log: silentLog,
     replica: (name) => replicas.get(name) as unknown as Replica,
     prepare: ({ name }) => void done.push(`prepare ${name}`),
+    isFirst: () => isFirst,
   });
   return { preparation, done };
 }
