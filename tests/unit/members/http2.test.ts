@@ -320,7 +320,12 @@ describe("what became of a node", () => {
     expect(caller.end?.kind).toBe("reset");
     // Some milliseconds; the limit is generous, since the machine may be busy.
     expect(clock.monotonicMs() - killedMs).toBeLessThan(1_000);
-    expect((await call({}, port)).kind).toBe("no_listener");
+    // The kernel closes one socket after another: the port may take a call a moment longer.
+    let kind = "";
+    while (kind !== "no_listener") {
+      kind = (await call({}, port)).kind;
+      expect(["reset", "no_listener"]).toContain(kind);
+    }
   });
 
   test("answers 10,000 calls, each with its own text", async () => {
