@@ -122,6 +122,8 @@ export const STEP_DOWN_MS = 10_000;
 /** How long a command waits for one node before it asks another, and its own token is good for. */
 export const ANSWER_NODE_MS = 5_000;
 export const COMMAND_TOKEN_LIFE_MS = 300_000;
+/** How long a process that ends waits for its successor. */
+export const LEAVE_MS = 3_000;
 /** How long a node that is asked whether it hears the leader waits for an echo. */
 export const ECHO_MS = 150;
 /** How long a candidate waits for what the other nodes see. */

@@ -14,6 +14,8 @@ export type Breaker =
   | { readonly state: "half_open"; readonly reason: BreakerReason; readonly isTrying: boolean };
 
 export interface BreakerFacts {
+  /** Admin changes are made here: nowhere else can one be a trial. */
+  readonly isLeading: boolean;
   readonly isElecting: boolean;
   /** For how long no request to the store has succeeded while some failed. */
   readonly storeFailingMs: number;
@@ -29,6 +31,8 @@ const RETRY_MS: Readonly<Record<BreakerReason, number>> = {
   backup: 60_000,
 };
 
+const CLOSED: Breaker = { state: "closed" };
+
 /** The state as of these facts. */
 export function breakerSees(breaker: Breaker, facts: BreakerFacts, nowMs: number): Breaker {
   const reason = reasonOf(facts);
@@ -36,6 +40,7 @@ export function breakerSees(breaker: Breaker, facts: BreakerFacts, nowMs: number
     if (breaker.state === "open" && breaker.reason === reason) return breaker;
     return { state: "open", reason, sinceMs: nowMs };
   }
+  if (!facts.isLeading) return CLOSED;
   if (breaker.state !== "open") return breaker;
   return { state: "half_open", reason: breaker.reason, isTrying: false };
 }

@@ -9,7 +9,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { describe } from "../base/failure.ts";
-import { DRAIN_MS } from "../base/limits.ts";
+import { DRAIN_MS, LEAVE_MS } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { Turns } from "../base/turns.ts";
 import type { BrokerState } from "../members/roster.ts";
@@ -97,7 +97,12 @@ export class BrokerStates {
 
   /** The process ends: hands over the lead, and takes no new work after that. */
   async leave(): Promise<void> {
-    await this.#turns.take(() => this.#stepDown());
+    const { clock } = this.#options;
+    // Where all end at once nobody takes the lead.
+    const waiting = new AbortController();
+    const late = clock.sleep(LEAVE_MS, waiting.signal).catch(() => {});
+    await Promise.race([this.#turns.take(() => this.#stepDown()), late]);
+    waiting.abort();
     this.#isLeaving = true;
   }
 

@@ -111,6 +111,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       log,
       metrics,
       facts: () => ({
+        isLeading: this.#membership.leadership.claim !== null,
         isElecting: this.#phase === "active" && !this.#own.isAway &&
           this.#membership.leadership.isElecting,
         storeFailingMs: assembly.storeFailingMs(),

@@ -225,6 +225,7 @@ export class SimulatedMember implements RunningProcess {
       log: this.parts.log,
       metrics: new Metrics(),
       facts: () => ({
+        isLeading: this.leads,
         isElecting: this.#isServing && this.membership.leadership.isElecting,
         storeFailingMs: this.#meter?.failingMs() ?? 0,
         isBackupOverdue: false,

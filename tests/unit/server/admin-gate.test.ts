@@ -9,7 +9,7 @@ import { SimulatedClock, Timeline } from "../../support/simulated-clock.ts";
 
 function gate() {
   const metrics = new Metrics();
-  const facts = { isElecting: false, storeFailingMs: 0, isBackupOverdue: false };
+  const facts = { isLeading: true, isElecting: false, storeFailingMs: 0, isBackupOverdue: false };
   const clock = new SimulatedClock(new Timeline());
   const one = new AdminGate({ clock, log: silentLog, metrics, facts: () => facts });
   const state = () =>

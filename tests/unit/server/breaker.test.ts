@@ -8,7 +8,12 @@ import {
   breakerTried,
 } from "../../../src/server/breaker.ts";
 
-const WELL: BreakerFacts = { isElecting: false, storeFailingMs: 0, isBackupOverdue: false };
+const WELL: BreakerFacts = {
+  isLeading: true,
+  isElecting: false,
+  storeFailingMs: 0,
+  isBackupOverdue: false,
+};
 const CLOSED: Breaker = { state: "closed" };
 
 function admitted(breaker: Breaker): Breaker {
@@ -44,6 +49,13 @@ describe("the circuit breaker", () => {
     expect(breakerSees(CLOSED, { ...WELL, storeFailingMs: 5_000 }, 1)).toBe(CLOSED);
     expect(admitted(CLOSED)).toBe(CLOSED);
     expect(breakerTried(CLOSED, true, 2)).toBe(CLOSED);
+  });
+
+  test("closes without a trial where no changes are made: at a node that does not lead", () => {
+    const open = breakerSees(CLOSED, { ...WELL, isElecting: true }, 1);
+    expect(breakerSees(open, { ...WELL, isLeading: false }, 2)).toEqual(CLOSED);
+    const half = breakerSees(open, WELL, 2);
+    expect(breakerSees(half, { ...WELL, isLeading: false }, 3)).toEqual(CLOSED);
   });
 
   test("keeps the moment at which it opened, and takes up another reason", () => {
