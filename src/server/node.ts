@@ -78,6 +78,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
   constructor(config: Config, address: string, parts: NodeParts, taken: Taken) {
     const { clock, log, random } = parts;
     const { identity, assembly, metrics } = taken;
+    const leads = () => this.#membership.leadership.claim !== null;
     this.id = identity.id;
     this.#config = config;
     this.#parts = parts;
@@ -111,7 +112,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       log,
       metrics,
       facts: () => ({
-        isLeading: this.#membership.leadership.claim !== null,
+        isLeading: leads(),
         isElecting: this.#phase === "active" && !this.#own.isAway &&
           this.#membership.leadership.isElecting,
         storeFailingMs: assembly.storeFailingMs(),
@@ -119,9 +120,8 @@ class RunningNode implements HeadgateNode, NodeHandle {
       }),
     });
     this.databases = new NodeDatabases({
+      ...assembly,
       catalog: this.#catalog,
-      readers: assembly.readers,
-      parts: assembly.parts,
       clock,
       forwarding: this.#membership.forwarding,
       gate: this.#gate,
@@ -133,7 +133,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       log,
       passwords: new Passwords(clock),
       clockOffsetMs: () => assembly.store.clockOffsetMs(),
-      leads: () => this.#membership.leadership.claim !== null,
+      leads,
     });
     this.cluster = new NodeCluster({
       clock,
