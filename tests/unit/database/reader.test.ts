@@ -54,6 +54,7 @@ beforeAll(() => {
       pids.add(child.pid);
       return child;
     },
+    warm: () => {},
     close: () => plain.close(),
   };
 });
