@@ -337,7 +337,7 @@ test(
     while (!ended) {
       const from = performance.now();
       expect(await rows("SELECT count(*) FROM t")).toMatchObject({ rows: [[3]] });
-      expect(performance.now() - from).toBeLessThan(1_000);
+      expect(performance.now() - from).toBeLessThan(5_000);
       short++;
     }
     for (const answer of await answers) expect(answer).toMatchObject({ rows: [[1_000_000]] });
