@@ -110,6 +110,11 @@ export class Owner {
     return this.#options.appender.prove();
   }
 
+  /** Resolves when what became durable is in the image, or never will be. */
+  get applied(): Promise<void> {
+    return this.#landing.applied;
+  }
+
   /** Ends the loop: what executes is finished and answered, what waits is refused. */
   async stop(failure: Failure): Promise<void> {
     this.#open = false;
