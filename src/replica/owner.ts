@@ -231,6 +231,8 @@ export class Owner {
     this.#feed.reset();
     await this.#workspace.close();
     this.#workspace = await this.#options.reopenWorkspace();
+    // Refused meanwhile: nobody else would close it.
+    if (!this.#open) return await this.#workspace.close();
     this.#listen(this.#workspace);
   }
 
