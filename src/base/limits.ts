@@ -212,6 +212,8 @@ export const PASSWORD_NAMES_MAX = 10_000;
 export const PEER_FRAME_BYTES_MAX = BODY_BYTES_MAX + 4 * MIB;
 /** The JSON part of a frame. */
 export const PEER_HEAD_BYTES_MAX = 4 * MIB;
+/** Of a larger epoch, which `epoch_bytes_max` may allow, only the number is pushed. */
+export const PUSH_BYTES_MAX = PEER_FRAME_BYTES_MAX - PEER_HEAD_BYTES_MAX;
 /** The first frame of a peer, which has not proven yet who it is. */
 export const PEER_HELLO_BYTES_MAX = 64 * KIB;
 /** Bytes that are signed and handed to the network at once. */

@@ -5,7 +5,7 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { describe } from "../base/failure.ts";
-import { PING_MS } from "../base/limits.ts";
+import { PING_MS, PUSH_BYTES_MAX } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import {
   LINK_FRAMES,
@@ -96,10 +96,11 @@ export class Hub {
     onLinks("added");
   }
 
-  /** Sends a durable epoch to all; null bytes when they read it from the store. */
+  /** Sends a durable epoch to all; null bytes, or more than a frame holds, they read from the store. */
   push(database: string, epoch: number, bytes: Uint8Array | null): void {
+    const tail = bytes && bytes.byteLength <= PUSH_BYTES_MAX ? bytes : undefined;
     for (const { channel } of this.#links.values()) {
-      channel.send(LINK_FRAMES.epoch, { database, epoch }, bytes ?? undefined);
+      channel.send(LINK_FRAMES.epoch, { database, epoch }, tail);
     }
   }
 

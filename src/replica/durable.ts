@@ -42,6 +42,8 @@ export class Durable {
   readonly #hooks: ReplicaHooks;
   /** When the store was last asked for the next epoch, and answered. */
   #looked: Moment = { monotonicMs: -Infinity, wallMs: -Infinity };
+  /** Waits for own epochs that are on their way into the image. */
+  #landed: (() => Promise<void>) | null = null;
   image: Image | null = null;
   /** Newest epoch that this node knows to be durable. */
   tip = 0;
@@ -111,6 +113,7 @@ export class Durable {
 
   /** Applies what the store holds after the head. True when there was something. */
   async catchUp(image: Image): Promise<boolean> {
+    await this.#land();
     const since = this.#looked;
     const looking = this.#moment();
     let applied = 0;
@@ -137,6 +140,7 @@ export class Durable {
    * only a number was told.
    */
   async applyPushed(image: Image, pushed: Pushed): Promise<boolean> {
+    await this.#land();
     const kinds = new Set<EpochKind>();
     try {
       return await pushed.apply(image, (kind, bytes) => {
@@ -166,6 +170,19 @@ export class Durable {
     const isNew = now?.claim.epoch !== before?.claim.epoch ||
       now?.claim.successor !== before?.claim.successor;
     if (now && isNew) this.#hooks.onOwnership?.(this.#chain.name, now);
+  }
+
+  /** This node owns the chain no more, but not all that it made durable is in the image yet. */
+  ended(landed: () => Promise<void>): void {
+    this.#landed = landed;
+  }
+
+  /** An epoch that an image is given a second time breaks it. */
+  async #land(): Promise<void> {
+    const landed = this.#landed;
+    if (!landed) return;
+    await landed();
+    if (this.#landed === landed) this.#landed = null;
   }
 
   /** Both clocks: the one steps, the other stands still while a machine is suspended. */

@@ -33,6 +33,8 @@ export class Landing {
   /** Batches whose epoch or proof is under way. */
   readonly #held = new Set<Batch>();
   #applying: Promise<void> = Promise.resolve();
+  /** The last one that the image was given. */
+  #applied: Promise<void> = Promise.resolve();
   #applyingBytes = 0;
   #answered: Promise<void> = Promise.resolve();
 
@@ -94,6 +96,11 @@ export class Landing {
     return this.#answered;
   }
 
+  /** Resolves when every durable epoch is in the image, or never will be. */
+  get applied(): Promise<void> {
+    return this.#answered.then(() => this.#applying).then(() => this.#applied);
+  }
+
   /**
    * Thousands of answers take longer than anything else on the event loop, so the next epoch is
    * taken and sent first, and others have their turns between a few hundred of them.
@@ -136,7 +143,7 @@ export class Landing {
       .then(() =>
         decodeSliced(epoch.bytes, `epoch ${epoch.number} of ${database}`, this.#parts.clock)
       )
-      .then((decoded) => void to.apply(decoded).catch(failed))
+      .then((decoded) => void (this.#applied = to.apply(decoded).catch(failed)))
       .catch(failed)
       .finally(() => this.#applyingBytes -= epoch.bytes.byteLength);
   }

@@ -110,6 +110,11 @@ export class Owner {
     return this.#options.appender.prove();
   }
 
+  /** Resolves when what became durable is in the image, or never will be. */
+  get applied(): Promise<void> {
+    return this.#landing.applied;
+  }
+
   /** Ends the loop: what executes is finished and answered, what waits is refused. */
   async stop(failure: Failure): Promise<void> {
     this.#open = false;
@@ -226,6 +231,8 @@ export class Owner {
     this.#feed.reset();
     await this.#workspace.close();
     this.#workspace = await this.#options.reopenWorkspace();
+    // Refused meanwhile: nobody else would close it.
+    if (!this.#open) return await this.#workspace.close();
     this.#listen(this.#workspace);
   }
 

@@ -14,6 +14,9 @@ export class Poll {
   #run = 0;
   /** Started, and resting: the next look is when somebody asks for it. */
   #isAsleep = false;
+  #isLooking = false;
+  /** Started while it looked: that look may have begun before what it was started for. */
+  #isStartedAgain = false;
 
   constructor(parts: Parts, database: string, look: () => Promise<boolean>) {
     this.#parts = parts;
@@ -22,6 +25,7 @@ export class Poll {
   }
 
   start(): void {
+    this.#isStartedAgain = this.#isLooking;
     if (this.#cancel !== null && !this.#isAsleep) return;
     this.#isAsleep = false;
     this.#schedule(this.#isResting ? 0 : POLL_MS_MIN, ++this.#run);
@@ -57,6 +61,8 @@ export class Poll {
   async #once(waitMs: number, run: number): Promise<void> {
     let found = false;
     let failed = false;
+    this.#isLooking = true;
+    this.#isStartedAgain = false;
     try {
       found = await this.#look();
     } catch (error) {
@@ -67,7 +73,8 @@ export class Poll {
       });
     }
     if (run !== this.#run) return;
-    this.#isAsleep = this.#isResting && !failed;
+    this.#isLooking = false;
+    this.#isAsleep = this.#isResting && !failed && !this.#isStartedAgain;
     if (this.#isAsleep) return;
     const nextMs = Math.min(POLL_MS_MAX, Math.max(POLL_MS_MIN, waitMs * 2));
     this.#schedule(found ? POLL_MS_MIN : nextMs, run);

@@ -34,6 +34,7 @@ export class Replica {
   readonly #follower: Follower;
   readonly #tenure: Tenure;
   readonly #turns = new Turns();
+  #nextLook: Promise<boolean> | null = null;
 
   private constructor(parts: Parts, name: string, pageSize: number, hooks: ReplicaHooks) {
     this.#parts = parts;
@@ -156,8 +157,7 @@ export class Replica {
 
   /** Resolves when durable. A claim that this causes counts towards the request's deadline. */
   execute(request: WriteRequest): Promise<WriteAnswer> {
-    const { owner } = this.#tenure;
-    if (owner) return owner.submit(request);
+    if (this.#tenure.owner) return this.#tenure.owner.submit(request);
     const what = `write to ${this.name}`;
     return withDeadline(this.#parts.clock, request.deadlineMs, this.#requireOwner(), what)
       .then((claimed) => claimed.submit(request));
@@ -246,9 +246,10 @@ export class Replica {
     this.#follower.lookNow();
   }
 
-  /** Reads on from the tip: true if there was more. A leader owns all chains and follows none. */
-  async follow(): Promise<boolean> {
-    return await this.#turns.take(async () => {
+  /** Reads on from the tip: true if there was more. A look that has not begun is shared by all. */
+  follow(): Promise<boolean> {
+    return this.#nextLook ??= this.#turns.take(async () => {
+      this.#nextLook = null;
       if (this.#rebuild.isDue) await this.#rebuild.run();
       return this.#isFollowing && await this.#follower.catchUp(this.image);
     });
@@ -290,9 +291,8 @@ export class Replica {
       cause: describe(cause),
     });
     const isOwning = this.#life.is("owning");
-    if (isOwning) this.#life.enter("mismatch");
-    if (isOwning) this.#life.enter("released");
-    this.#life.enter("mismatch");
+    const events = isOwning ? ["mismatch", "released", "mismatch"] as const : ["mismatch"] as const;
+    for (const event of events) this.#life.enter(event);
     this.#follower.start();
     void this.#tenure.end()?.stop(rebuilt(this.name, cause));
     if (isOwning) this.#hooks.onFenced(this);

@@ -55,6 +55,7 @@ export class Tenure {
   end(): Owner | null {
     const owner = this.#owner;
     this.#owner = null;
+    if (owner) this.#options.durable.ended(() => owner.applied);
     return owner;
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import { drainMicrotasks } from "bun:jsc";
+import { PUSH_BYTES_MAX } from "../../../src/base/limits.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { Hub } from "../../../src/members/hub.ts";
 import { LINK_FRAMES } from "../../../src/members/message.ts";
@@ -76,6 +77,15 @@ describe("the links of a leader", () => {
     three.end({ kind: "reset", message: "gone" });
     pass(1);
     expect([names(), world.changes]).toEqual([["n1", "n2"], ["added", "added", "ended"]]);
+  });
+
+  test("carry of an epoch that no frame holds only the number", () => {
+    const { join, hub } = leading();
+    const channel = join("n2");
+    hub.push("orders", 7, new Uint8Array(PUSH_BYTES_MAX));
+    hub.push("orders", 8, new Uint8Array(PUSH_BYTES_MAX + 1));
+    const epochs = channel.sent.filter(({ type }) => type === LINK_FRAMES.epoch);
+    expect(epochs.map(({ bytes }) => bytes)).toEqual([PUSH_BYTES_MAX, 0]);
   });
 
   test("carry each durable epoch, and only the number of what is large", () => {

@@ -20,6 +20,22 @@ describe("a workspace that fails", () => {
     expect(await bench.outcomes([bench.submit("write")])).toEqual([5]);
   });
 
+  test("leaves none behind when the chain is lost while a new one is made", async () => {
+    const old = bench.workspace;
+    old.hold = deferred();
+    const write = bench.submit("write");
+    bench.pass(10);
+    const reopens = deferred<void>();
+    bench.reopens = reopens.promise;
+    old.hold.reject(new Error("the child died"));
+    expect(await bench.outcomes([write])).toEqual(["unavailable"]);
+    bench.pass(10);
+    await bench.settle(bench.owner.refused());
+    reopens.resolve();
+    bench.pass(10);
+    expect([bench.workspace === old, bench.workspace.isClosed]).toEqual([false, true]);
+  });
+
   test("is tried again each second while it cannot be made, and writes are answered", async () => {
     bench.workspace.hold = deferred();
     const first = bench.submit("write");

@@ -19,6 +19,8 @@ export class OwnerHarness extends Bench {
   workspace = new WorkspaceDouble(4);
   /** Why the workspace cannot be made anew, while it cannot. */
   reopenFails: Error | null = null;
+  /** Set by a test: the workspace is made anew when it resolves. */
+  reopens: Promise<void> = Promise.resolve();
 
   constructor(override: Partial<Parts> = {}) {
     super();
@@ -31,10 +33,10 @@ export class OwnerHarness extends Bench {
       workspace: this.workspace,
       // Epochs go into the image elsewhere; here it is always being read anew.
       image: () => null,
-      reopenWorkspace: () => {
-        if (this.reopenFails) return Promise.reject(this.reopenFails);
-        this.workspace = new WorkspaceDouble(this.appender.tip.epoch);
-        return Promise.resolve(this.workspace);
+      reopenWorkspace: async () => {
+        if (this.reopenFails) throw this.reopenFails;
+        await this.reopens;
+        return this.workspace = new WorkspaceDouble(this.appender.tip.epoch);
       },
       onEpoch: ({ number }) => void this.epochs.push(number),
       onMismatch: (cause) => void this.mismatches.push(cause),

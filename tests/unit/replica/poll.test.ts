@@ -57,6 +57,22 @@ describe("polling", () => {
     expect(looksMs).toHaveLength(2);
   });
 
+  test("one that rests looks once more when it is started while it looks", async () => {
+    const first = Promise.withResolvers<boolean>();
+    const { poll, looksMs, until } = polled((look) =>
+      look === 1 ? first.promise : Promise.resolve(false)
+    );
+    poll.rest(true);
+    poll.start();
+    until(500);
+    poll.start();
+    first.resolve(false);
+    until(600);
+    until(30_000);
+    expect(looksMs).toEqual([0, 1_600]);
+    await first.promise;
+  });
+
   test("one that rests looks once when it begins to, when it is started again, and when it is asked", () => {
     const { poll, looksMs, until } = polled(() => Promise.resolve(false));
     poll.start();

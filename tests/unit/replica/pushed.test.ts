@@ -4,7 +4,7 @@ import { Failure } from "../../../src/base/failure.ts";
 import { objectKey } from "../../../src/epoch/key.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
 import { Bench, type Node } from "./bench.ts";
-import { fails } from "./scripted-store.ts";
+import { fails, held } from "./scripted-store.ts";
 
 let bench: Bench;
 let owner: Replica;
@@ -84,6 +84,22 @@ describe("a follower that is pushed to", () => {
     replica.push(3, null);
     bench.pass(30_000);
     expect(await shown(replica)).toEqual([1]);
+  });
+
+  test("has one look that waits, however often it is asked for while the store is away", async () => {
+    const replica = await follower();
+    const get = held();
+    bench.store.next("get", get.fate);
+    const first = replica.follow();
+    await bench.settle(get.arrived);
+    const looks = Array.from({ length: 50 }, () => replica.follow());
+    await insert(1);
+    get.release();
+    await bench.settle(Promise.all([first, ...looks]));
+    bench.pass(10);
+    expect(await shown(replica)).toEqual([1]);
+    // Of the one that was under way, and of the one that waited for it.
+    expect(bench.store.count(`get ${key(4)}`)).toBe(2);
   });
 
   test("passes over what it has already, in any order", async () => {
