@@ -25,7 +25,7 @@ export const CLUSTER_CHANGES: readonly ClusterVariant[] = [
     seedsMax: 4,
     changes: [{
       file: "src/replica/poll.ts",
-      find: "this.#isAsleep = this.#isResting && !failed;",
+      find: "this.#isAsleep = this.#isResting && !failed && !this.#isStartedAgain;",
       put: "this.#isAsleep = false;",
     }],
   },
