@@ -28,6 +28,12 @@ export function childArguments(role: ChildRole): readonly [string, ChildRole, st
   return ["__child", role, String(process.pid)];
 }
 
+/** How long a child waits for work that it was started for in advance. */
+const SPARE_MS = 10_000;
+
+/** A child that nobody has given work says nothing. */
+const IDLE: ChildHandlers = { onMessage: () => {}, onExit: () => {} };
+
 /** How long a child is still looked at after it last did anything. */
 const WATCH_MS = 1_000;
 
@@ -41,17 +47,38 @@ export function createChildren(options: ChildrenOptions): Children {
   }
   const watch = new Watch(options.clock, options.log);
   const running = new Set<RunningChild>();
+  const spares = new Map<RunningChild, { readonly role: ChildRole; readonly cancel: () => void }>();
   let closed = false;
+  const begin = (role: ChildRole, handlers: ChildHandlers): RunningChild => {
+    const child: RunningChild = new RunningChild(role, handlers, {
+      ...options,
+      watch,
+      onGone: () => {
+        running.delete(child);
+        spares.get(child)?.cancel();
+        spares.delete(child);
+      },
+    });
+    running.add(child);
+    return child;
+  };
   return {
     start: (role, handlers) => {
       if (closed) throw new Error(`Cannot start a ${role} child: the node is closing`);
-      const child: RunningChild = new RunningChild(role, handlers, {
-        ...options,
-        watch,
-        onGone: () => running.delete(child),
-      });
-      running.add(child);
-      return child;
+      const [spare, facts] = [...spares].find(([, { role: its }]) => its === role) ?? [];
+      if (!spare || !facts) return begin(role, handlers);
+      facts.cancel();
+      spares.delete(spare);
+      spare.handlers = handlers;
+      return spare;
+    },
+    warm: (role, count) => {
+      if (closed) return;
+      for (let more = count - spares.size; more > 0; more--) {
+        const spare = begin(role, IDLE);
+        const cancel = options.clock.after(SPARE_MS, () => spare.kill());
+        spares.set(spare, { role, cancel });
+      }
     },
     close: async () => {
       closed = true;
@@ -68,6 +95,7 @@ class RunningChild implements Child {
   readonly #watch: Watch;
   #gone = false;
   #residentBytes = 0;
+  handlers: ChildHandlers;
   /** When it last sent, was sent to, or was seen running. */
   activeMs = 0;
 
@@ -78,6 +106,7 @@ class RunningChild implements Child {
   ) {
     const disconnected = Promise.withResolvers<void>();
     this.#watch = parts.watch;
+    this.handlers = handlers;
     this.#process = Bun.spawn({
       cmd: [...parts.command, ...childArguments(role)],
       // SQLite's 'localtime' must not depend on the node.
@@ -86,7 +115,7 @@ class RunningChild implements Child {
       serialization: "json",
       ipc: (message) => {
         this.#watch.note(this);
-        handlers.onMessage(message);
+        this.handlers.onMessage(message);
       },
       onDisconnect: () => disconnected.resolve(),
     });
@@ -104,7 +133,7 @@ class RunningChild implements Child {
         signal: this.#process.signalCode,
       });
       parts.onGone();
-      handlers.onExit();
+      this.handlers.onExit();
     });
     parts.watch.note(this);
   }

@@ -26,6 +26,11 @@ export interface ChildHandlers {
 
 export interface Children {
   start(role: ChildRole, handlers: ChildHandlers): Child;
+  /**
+   * Has up to `count` children of the role ready for the next starts, for some seconds: a process
+   * takes its time to begin.
+   */
+  warm(role: ChildRole, count: number): void;
   /** Kills all that are left. */
   close(): Promise<void>;
 }

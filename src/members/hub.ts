@@ -116,6 +116,11 @@ export class Hub {
     for (const [node, link] of this.#links) this.#order(node, link);
   }
 
+  /** A node is about to be named as successor. */
+  prepare(node: string): void {
+    this.#links.get(node)?.channel.send(LINK_FRAMES.prepare, {});
+  }
+
   /** This node's own facts have changed. */
   changed(): void {
     this.#tellRoster();

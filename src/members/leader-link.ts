@@ -23,6 +23,8 @@ export interface LeaderLinkOptions {
   onEpoch(database: string, epoch: number, bytes: Uint8Array | null): void;
   onRoster(roster: RosterMessage): void;
   onOrder(state: BrokerState): void;
+  /** The leader is about to step down in favour of this node. */
+  onPrepare(): void;
   /** For how long the leader says that its store has failed. */
   onLeaderStore(failingMs: number): void;
   onEnd(end: LinkEnd): void;
@@ -111,6 +113,8 @@ export class LeaderLink {
       }
       case LINK_FRAMES.roster:
         return onRoster(head as RosterMessage);
+      case LINK_FRAMES.prepare:
+        return this.#options.onPrepare();
       case LINK_FRAMES.order:
         return onOrder((head as OrderHead).state);
       case LINK_FRAMES.ping: {

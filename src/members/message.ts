@@ -14,6 +14,8 @@ export const LINK_FRAMES = {
   ping: 18,
   /** Down: the state that an operator wants this node in. */
   order: 19,
+  /** Down: the leader is about to step down in favour of this node. */
+  prepare: 23,
   /** Up: the answer to a ping, and each second what has changed. */
   report: 20,
   /** Up: asks for an answer at once, to see whether the leader lives. */

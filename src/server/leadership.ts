@@ -33,6 +33,8 @@ export interface LeadershipOptions
   readonly network: Links;
   /** How `system` is to be claimed over that claim. */
   wish(over: number | undefined): ClaimWish;
+  /** It is about to resign in favour of that node. */
+  onStepDown(successor: string): void;
   /** The claim is won: links may be taken from now on. */
   onWon(claim: number): void;
   /**
@@ -138,6 +140,7 @@ export class Leadership {
     const startedMs = clock.monotonicMs();
     const successor = this.#successor(preferred);
     this.#options.log.info("stepping down", { successor });
+    this.#options.onStepDown(successor);
     const next = nextLeader(clock, node.id, this.#waiting);
     next.catch(() => {});
     await this.#resign(successor);

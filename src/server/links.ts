@@ -62,6 +62,8 @@ export interface NodeLinksEvents {
   onEpoch(database: string, epoch: number, bytes: Uint8Array | null): void;
   onRoster(roster: RosterMessage): void;
   onOrder(state: BrokerState): void;
+  /** The leader is about to step down in favour of this node. */
+  onPrepare(): void;
   /** The leader's store fails, and this node's answers; or no more. */
   onLeaderStore(isFailing: boolean): void;
   /** The links of this leader have changed. */

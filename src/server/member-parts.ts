@@ -53,6 +53,7 @@ export function membershipOf(
     catalog,
     transport: peers,
     prepareWorkspace: (replica) => assembly.prepareWorkspace(replica),
+    warmWriters: (count) => assembly.warmWriters(count),
     storeFailingMs: () => assembly.storeFailingMs(),
     state: () => states.state,
     running,

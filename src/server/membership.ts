@@ -18,6 +18,7 @@ import type { LeaderHeartbeat } from "./cluster-files.ts";
 import { Forwarding, type PeerAnswer } from "./forwarding.ts";
 import { LeadWork } from "./lead-work.ts";
 import { Leadership, type LeadershipOptions } from "./leadership.ts";
+import { linkEvents } from "./link-events.ts";
 import type { LinkTransport } from "./links.ts";
 import { type OwnFacts, ownMember } from "./own-member.ts";
 import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
@@ -46,6 +47,8 @@ export interface MembershipOptions {
   readonly transport: Transport;
   /** Opens the workspace that a claim of this replica will ask for. */
   prepareWorkspace?(replica: Replica): void;
+  /** Has processes ready for that many workspaces. */
+  warmWriters?(count: number): void;
   storeFailingMs(): number;
   state(): BrokerState;
   /** Requests that are being answered. */
@@ -78,6 +81,7 @@ export class Membership {
       log,
       replica: (name) => catalog.peek(name),
       prepare: (replica) => options.prepareWorkspace?.(replica),
+      warm: (count) => options.warmWriters?.(count),
       isFirst: () => this.leadership.standby?.rank === 0,
     });
     this.book = new AddressBook(store, () => this.self());
@@ -200,8 +204,7 @@ export class Membership {
   }
 
   #linksOptions(): NodeLinksOptions {
-    const { clock, log, facts, transport, storeFailingMs, desired, catalog } = this.#options;
-    const { onOrder, onRoster, onReplaced } = this.#options;
+    const { clock, log, facts, transport, storeFailingMs, desired } = this.#options;
     return {
       clock,
       log,
@@ -213,38 +216,7 @@ export class Membership {
       self: () => this.self(),
       storeFailingMs,
       desired,
-      events: {
-        onLinked: () => {
-          catalog.isPushed = true;
-          this.#preparation.over();
-          this.leadership.standby?.on({ kind: "linked" });
-          this.forwarding.leaderChanged();
-          onRoster(this.roster());
-        },
-        onUnlinked: () => {
-          catalog.isPushed = false;
-          onRoster(this.roster());
-        },
-        onLost: (by) => {
-          if (facts.eligible) this.#preparation.lost();
-          this.leadership.standby?.on({ kind: "unlinked", by });
-        },
-        onEpoch: (database, epoch, bytes) => {
-          this.#preparation.heard(database);
-          catalog.push(database, epoch, bytes);
-        },
-        onRoster: (roster) => {
-          for (const { node, nonce } of roster.members) {
-            if (node !== facts.node) this.proofs.expect(node, nonce);
-          }
-          onRoster(roster);
-        },
-        onOrder,
-        onLeaderStore: (isFailing) =>
-          this.leadership.standby?.on({ kind: "leader_store", isFailing }),
-        onLinks: (change) => this.leadership.onLinks(change),
-        onReplaced,
-      },
+      events: linkEvents(this, this.#options, this.#preparation),
     };
   }
 
@@ -266,6 +238,11 @@ export class Membership {
         links: this.links.hub?.links ?? 0,
         isLate: (ms) => this.links.hub?.isLate(ms) ?? false,
       }),
+      onStepDown: (successor) => {
+        // The resignation itself needs one, which may have ended for want of work.
+        this.#options.warmWriters?.(1);
+        this.links.hub?.prepare(successor);
+      },
       onWon: (claim) => {
         this.#preparation.won();
         this.links.lead(claim, this.#system().ownership?.term ?? 0);

@@ -249,6 +249,7 @@ export class NodeLinks implements Links {
       onEpoch: events.onEpoch,
       onRoster,
       onOrder: events.onOrder,
+      onPrepare: events.onPrepare,
       onLeaderStore: (failingMs) => void this.#onLeaderStore(failingMs),
       onEnd: (end) => this.#ended(link, end),
     });

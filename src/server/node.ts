@@ -10,6 +10,7 @@ import { probeStore } from "../store/probe.ts";
 import { NodeAccess } from "./access.ts";
 import { AdminGate, isBackupOverdue } from "./admin-gate.ts";
 import { Catalog } from "./catalog.ts";
+import type { BreakerFacts } from "./breaker.ts";
 import { BrokerRecord, type ClusterFile, findCluster } from "./cluster-files.ts";
 import { NodeCluster } from "./cluster.ts";
 import { NodeDatabases } from "./databases.ts";
@@ -78,7 +79,6 @@ class RunningNode implements HeadgateNode, NodeHandle {
   constructor(config: Config, address: string, parts: NodeParts, taken: Taken) {
     const { clock, log, random } = parts;
     const { identity, assembly, metrics } = taken;
-    const leads = () => this.#membership.leadership.claim !== null;
     this.id = identity.id;
     this.#config = config;
     this.#parts = parts;
@@ -111,13 +111,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       clock,
       log,
       metrics,
-      facts: () => ({
-        isLeading: leads(),
-        isElecting: this.#phase === "active" && !this.#own.isAway &&
-          this.#membership.leadership.isElecting,
-        storeFailingMs: assembly.storeFailingMs(),
-        isBackupOverdue: isBackupOverdue(this.#catalog.replicas()),
-      }),
+      facts: () => this.#breakerFacts(),
     });
     this.databases = new NodeDatabases({
       ...assembly,
@@ -133,7 +127,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       log,
       passwords: new Passwords(clock),
       clockOffsetMs: () => assembly.store.clockOffsetMs(),
-      leads,
+      leads: () => this.#membership.leadership.claim !== null,
     });
     this.cluster = new NodeCluster({
       clock,
@@ -260,6 +254,16 @@ class RunningNode implements HeadgateNode, NodeHandle {
       facts: () => this.#brokerFacts(),
       onReplaced: (failure) => this.#fail(failure),
     });
+  }
+
+  #breakerFacts(): BreakerFacts {
+    const { leadership } = this.#membership;
+    return {
+      isLeading: leadership.claim !== null,
+      isElecting: this.#phase === "active" && !this.#own.isAway && leadership.isElecting,
+      storeFailingMs: this.#taken.assembly.storeFailingMs(),
+      isBackupOverdue: isBackupOverdue(this.#catalog.replicas()),
+    };
   }
 
   /** I12: once per start, and never skipped. */

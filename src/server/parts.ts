@@ -33,6 +33,8 @@ export interface Assembly {
   readonly readers: Readers;
   /** Opens the workspace that a claim of this replica will ask for. */
   prepareWorkspace(replica: Replica): void;
+  /** Has processes ready for that many workspaces. */
+  warmWriters(count: number): void;
   priceMonthUsd(): number;
   /** For how long no request to the store has succeeded while some failed; 0 when all is well. */
   storeFailingMs(): number;
@@ -118,6 +120,7 @@ export function assembleParts(options: AssemblyOptions): Assembly {
     parts,
     store,
     readers,
+    warmWriters: (count) => children.warm("writer", count),
     prepareWorkspace: ({ name, image, pageSize }) => workspaces.prepare(name, image, pageSize),
     priceMonthUsd: () => meter.price().perMonthUsd,
     storeFailingMs: () => meter.failingMs(),

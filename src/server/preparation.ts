@@ -11,6 +11,9 @@ import { SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { ClaimWish } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
 
+/** Processes that are started for databases before they are asked for. */
+const WRITERS_WARMED_MAX = 3;
+
 /** A claim of `system` that was checked so long ago stands for a look at its chain. */
 const JUST_WON_MS = 500;
 
@@ -18,6 +21,8 @@ export interface PreparationOptions {
   readonly clock: Clock;
   readonly log: Log;
   replica(name: string): Replica | undefined;
+  /** Has processes ready for that many workspaces. */
+  warm(count: number): void;
   /** Opens the workspace that a claim of this replica will ask for. */
   prepare(replica: Replica): void;
   /** This node would claim before all others. */
@@ -62,6 +67,11 @@ export class Preparation {
   lost(): void {
     this.#currentSinceMs = this.#options.clock.monotonicMs();
     this.#begin((replica) => replica.follow());
+  }
+
+  /** The leader is about to resign: the processes that claims need take their time to begin. */
+  soon(): void {
+    this.#options.warm(1 + Math.min(this.#recent.size, WRITERS_WARMED_MAX));
   }
 
   /** The leader has resigned over the link: everything before that has come by it. */

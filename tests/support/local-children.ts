@@ -44,6 +44,8 @@ export class LocalChildren implements Children {
     this.#options = options;
   }
 
+  warm(): void {}
+
   start(role: ChildRole, handlers: ChildHandlers): Child {
     const pid = ++this.#pids;
     const child: LocalChild = new LocalChild(role, pid, handlers, this.#options, () => {

@@ -207,3 +207,20 @@ async function until(condition: () => boolean): Promise<void> {
 function isZombie(pid: number): boolean {
   return readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.startsWith("Z") ?? false;
 }
+
+test("a child that was started in advance is taken by the next start of its role, and no other", async () => {
+  children.warm("reader", 2);
+  children.warm("reader", 2);
+  const spares = readdirSync(directory).length;
+  const first = start();
+  const second = start();
+  expect([spares, readdirSync(directory).length]).toEqual([2, 2]);
+  expect(first.child.pid).not.toBe(second.child.pid);
+  first.child.send({ do: "echo", text: "1" });
+  expect(await first.next()).toMatchObject({ text: "1", role: "reader" });
+  const third = start();
+  expect(readdirSync(directory).length).toBe(3);
+  third.child.kill();
+  await third.child.exited;
+  expect(third.exits()).toBe(1);
+});

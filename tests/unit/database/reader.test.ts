@@ -54,6 +54,7 @@ beforeAll(() => {
       pids.add(child.pid);
       return child;
     },
+    warm: () => {},
     close: () => plain.close(),
   };
 });
@@ -325,7 +326,7 @@ test(
     await readers.close();
     readers = pool({ readersMax: 3 });
     const long =
-      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000) " +
+      "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000000) " +
       "SELECT count(*) AS c FROM n";
     const answers = Promise.all(
       Array.from({ length: 5 }, () => rows(long, [], { timeoutMs: 20_000 })),
@@ -339,7 +340,7 @@ test(
       expect(performance.now() - from).toBeLessThan(1_000);
       short++;
     }
-    for (const answer of await answers) expect(answer).toMatchObject({ rows: [[400_000]] });
+    for (const answer of await answers) expect(answer).toMatchObject({ rows: [[3_000_000]] });
     expect(short).toBeGreaterThan(10);
   },
   30_000,
@@ -376,11 +377,12 @@ test("an epoch that has waited the conflict time cancels the reads in its way, a
   chain.database.run("INSERT INTO t(name) VALUES ('d')");
   const epoch = chain.next();
   const inTheWay = failure(query(RUNAWAY, [], { image: other }));
-  const elsewhere = failure(query(RUNAWAY, [], { timeoutMs: 600 }));
-  await systemClock.sleep(100);
+  const elsewhere = failure(query(RUNAWAY, [], { timeoutMs: 3_000 }));
+  // A process takes its time to start on a busy machine, and a read that has not begun is in no way.
+  await systemClock.sleep(1_000);
   const from = performance.now();
   await other.apply(epoch);
-  expect(performance.now() - from).toBeLessThan(600);
+  expect(performance.now() - from).toBeLessThan(2_000);
   expect(await inTheWay).toMatch(/^unavailable: .*cancelled: conflict with replication/);
   expect(await rows("SELECT count(*) FROM t", [], { image: other })).toMatchObject({ rows: [[4]] });
   expect(await elsewhere).toContain("deadline");

@@ -40,6 +40,7 @@ beforeAll(() => {
       started.push(child);
       return child;
     },
+    warm: () => {},
     close: () => real.close(),
   };
 });

@@ -19,6 +19,7 @@ function linked() {
     report: () => ({ ...facts, running: 2 }),
     onEpoch: (database, epoch, bytes) => heard.push([database, epoch, bytes?.length ?? null]),
     onRoster: ({ leader }) => heard.push(leader),
+    onPrepare: () => {},
     onOrder: (state) => heard.push(state),
     onLeaderStore: (failingMs) => heard.push(failingMs),
     onEnd: (end) => ends.push(end),

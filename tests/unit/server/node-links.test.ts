@@ -82,6 +82,7 @@ async function links(knows = ["n1", "n2", "n3", "n4"]) {
       onLost: (by) => told.push(`lost by ${by}`),
       onEpoch: () => {},
       onRoster: () => {},
+      onPrepare: () => {},
       onOrder: () => {},
       onLeaderStore: (isFailing) => told.push(`leader's store fails: ${isFailing}`),
       onLinks: (change) => told.push(change),

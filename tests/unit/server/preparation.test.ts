@@ -131,7 +131,18 @@ function standby(names: readonly string[], isFirst = true) {
     log: silentLog,
     replica: (name) => replicas.get(name) as unknown as Replica,
     prepare: ({ name }) => void done.push(`prepare ${name}`),
+    warm: (count) => void done.push(`warm ${count}`),
     isFirst: () => isFirst,
   });
   return { preparation, done };
 }
+
+test("a standby that is about to be named starts a process for system and a few databases", () => {
+  const { preparation, done } = standby(["system", "a", "b"]);
+  preparation.soon();
+  for (const name of ["a", "b", "a"]) preparation.heard(name);
+  preparation.soon();
+  for (let n = 0; n < 9; n++) preparation.heard(`d${n}`);
+  preparation.soon();
+  expect(done).toEqual(["warm 1", "warm 3", "warm 4"]);
+});
