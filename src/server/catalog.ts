@@ -92,7 +92,7 @@ export class Catalog {
     const open = this.#open.get(name);
     if (open) return open;
     void this.system;
-    const entry = this.#entries.get(name);
+    const entry = this.#entries.get(name) ?? (this.isLeading ? await this.#find(name) : undefined);
     if (entry) return await entry.replica;
     throw new Failure("missing", `There is no database ${JSON.stringify(name.slice(0, 80))}`);
   }
@@ -135,7 +135,7 @@ export class Catalog {
     checkDatabaseName(name);
     return this.#inTurn(name, async () => {
       const { database } = this.leading();
-      await this.#refuseTaken(name, database);
+      await this.#refuseTaken(name);
       const replica = await prepareChain(this.#options.parts, name, pageSize, this.#options.hooks);
       const createdAt = new Date(this.#options.clock.nowMs()).toISOString();
       this.#options.parts.crashPoint("create.before_row");
@@ -222,12 +222,16 @@ export class Catalog {
    * Asks the rows themselves: a successor has not read them all yet, an earlier create may have been
    * uncertain, and a chain that has no row is emptied.
    */
-  async #refuseTaken(name: string, database: SystemDatabase): Promise<void> {
-    const row = (await database.list()).find((one) => one.name === name);
-    const isKnown = this.#entries.has(name);
-    if (row && !isKnown) this.#add(row);
-    if (!row && !isKnown) return;
+  async #refuseTaken(name: string): Promise<void> {
+    if (!(await this.#find(name))) return;
     throw new Failure("conflict", `Cannot create ${name}: there is a database of that name`);
+  }
+
+  /** The rows of the image tell, also where not all of them were read yet. */
+  async #find(name: string): Promise<Entry | undefined> {
+    const row = (await this.system.database.list()).find((one) => one.name === name);
+    if (row && !this.#entries.has(name)) this.#add(row);
+    return this.#entries.get(name);
   }
 
   #drop(replica: Replica): Promise<number> {

@@ -41,6 +41,19 @@ test("a new leader that has not read the catalog yet empties no database that a 
   expect(await bench.read(replica, "SELECT name FROM items")).toEqual(["lamp"]);
 });
 
+test("a new leader that has not read the catalog yet finds what was created before its claim", async () => {
+  const { leader, second, followed, follower } = await twoNodes();
+  const orders = await bench.settle(leader.create("orders", 4096));
+  await bench.execute(orders, "CREATE TABLE items (name)");
+  await bench.settle(followed.claim(null));
+  second.systemClaim = null;
+  expect(await bench.failure(follower.wait("orders"))).toMatchObject({ kind: "missing" });
+  second.systemClaim = followed.ownership?.claim.epoch ?? 0;
+  const replica = await bench.settle(follower.wait("orders"));
+  expect([replica.name, replica.tip]).toEqual(["orders", 2]);
+  expect(await bench.failure(follower.wait("other"))).toMatchObject({ kind: "missing" });
+});
+
 test("a database that is created while the catalog is read stays", async () => {
   const { leader } = await twoNodes();
   const [created] = await bench.settle(
