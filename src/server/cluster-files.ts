@@ -165,19 +165,24 @@ export class LeaderHeartbeat {
   }
 }
 
+export interface BrokerRecordParts extends FilesParts {
+  /** Whether a process with this node's id answers at that address. */
+  isSelfAt(address: string): Promise<boolean>;
+}
+
 /**
  * Writes this node's own file. Throws `conflict` when it holds the nonce of another process: a
- * newer one runs with our id.
+ * newer one runs with our id, or an older one that answers and must not lose its file to us.
  */
 export class BrokerRecord {
-  readonly #parts: FilesParts;
+  readonly #parts: BrokerRecordParts;
   #etag: string | null | undefined = undefined;
   /** This process's nonce has been in the file: whoever replaces it has started later. */
   #isWritten = false;
   /** One after another: what is removed last stays removed. */
   readonly #turns = new Turns();
 
-  constructor(parts: FilesParts) {
+  constructor(parts: BrokerRecordParts) {
     this.#parts = parts;
   }
 
@@ -196,8 +201,7 @@ export class BrokerRecord {
     const at = new Date(clock.nowMs()).toISOString();
     const bytes = encode({ format: FORMAT, ...facts, at });
     for (let attempt = 1; attempt <= STORE_ATTEMPTS_MAX; attempt++) {
-      // The first write of a process replaces whatever an earlier one left.
-      if (this.#etag === undefined) this.#etag = (await store.head(key))?.etag ?? null;
+      if (this.#etag === undefined) this.#etag = await this.#leftEtag(key, facts);
       const etag = await store.replace(key, bytes, this.#etag);
       if (etag !== null) {
         this.#etag = etag;
@@ -217,6 +221,21 @@ export class BrokerRecord {
       }
     }
     throw new Failure("unavailable", `Cannot write ${key}: it changes all the time`);
+  }
+
+  /** The first write of a process replaces whatever an earlier one left, unless that one lives. */
+  async #leftEtag(key: string, { node, address }: Omit<BrokerFile, "format" | "at">) {
+    const found = await this.#parts.store.get(key);
+    if (!found) return null;
+    const left = parse<BrokerFile>(key, found.bytes);
+    if (left.address !== address && await this.#parts.isSelfAt(left.address)) {
+      throw new Failure(
+        "conflict",
+        `Cannot start: the node id ${node} is in use at ${left.address}; ` +
+          "delete the file at cluster_mode.node_id_path for a new one",
+      );
+    }
+    return found.etag;
   }
 
   async #remove({ node, nonce }: Pick<BrokerFile, "node" | "nonce">): Promise<void> {

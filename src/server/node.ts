@@ -85,7 +85,12 @@ class RunningNode implements HeadgateNode, NodeHandle {
     this.#taken = taken;
     this.#startedAtMs = clock.monotonicMs();
     this.#catalog = new Catalog({ parts: assembly.parts, hooks: this.#hooks(), clock, log });
-    this.#record = new BrokerRecord({ store: assembly.store, clock, random });
+    this.#record = new BrokerRecord({
+      store: assembly.store,
+      clock,
+      random,
+      isSelfAt: (address) => this.#membership.links.isSelfAt(address),
+    });
     this.#own = new OwnState({
       parts,
       identity,

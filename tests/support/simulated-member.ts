@@ -243,7 +243,12 @@ export class SimulatedMember implements RunningProcess {
       ...shared,
       retention: new Retention({ ...shared, windowMs: 3_600_000 }),
       pruneEveryMs: 600_000,
-      record: new BrokerRecord({ store, clock, random }),
+      record: new BrokerRecord({
+        store,
+        clock,
+        random,
+        isSelfAt: (address) => this.membership.links.isSelfAt(address),
+      }),
       recordEveryMs: 600_000,
       isAway: () => false,
       facts: () => {

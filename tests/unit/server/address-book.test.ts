@@ -38,7 +38,12 @@ const roster = (...members: Member[]): RosterMessage => ({ leader: "n1", term: 1
 
 function record(node: string, over: object = {}): Promise<void> {
   const { nonce, address, peer_address, zone, roles, state, version } = member(node);
-  return new BrokerRecord({ store, clock, random: seededRandom(1) })
+  return new BrokerRecord({
+    store,
+    clock,
+    random: seededRandom(1),
+    isSelfAt: () => Promise.resolve(false),
+  })
     .write({ node, nonce, address, peer_address, zone, roles, state, version, ...over });
 }
 

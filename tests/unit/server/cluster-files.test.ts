@@ -186,9 +186,29 @@ describe("a node's own file", () => {
   });
   const file = () => json(brokerKey("n1"));
 
+  const live = new Set<string>();
+  const recordParts = () => ({
+    ...parts(),
+    isSelfAt: (address: string) => Promise.resolve(live.has(address)),
+  });
+
+  test("is not taken from an older process that answers", async () => {
+    const old = new BrokerRecord(recordParts());
+    await old.write(facts("old"));
+    live.add("http://old");
+    await expect(new BrokerRecord(recordParts()).write(facts("new"))).rejects.toMatchObject({
+      kind: "conflict",
+      message: "Cannot start: the node id n1 is in use at http://old; " +
+        "delete the file at cluster_mode.node_id_path for a new one",
+    });
+    expect(await file()).toMatchObject({ nonce: "old" });
+    await old.write(facts("old", "draining"));
+    live.clear();
+  });
+
   test("replaces what an earlier process left, with one request afterwards", async () => {
-    await new BrokerRecord(parts()).write(facts("old"));
-    const record = new BrokerRecord(parts());
+    await new BrokerRecord(recordParts()).write(facts("old"));
+    const record = new BrokerRecord(recordParts());
     await record.write(facts("new"));
     const before = store.sent.length;
     await record.write(facts("new", "draining"));
@@ -198,7 +218,7 @@ describe("a node's own file", () => {
   });
 
   test("that holds a newer process's nonce ends the older one", async () => {
-    const [old, young] = [new BrokerRecord(parts()), new BrokerRecord(parts())];
+    const [old, young] = [new BrokerRecord(recordParts()), new BrokerRecord(recordParts())];
     await old.write(facts("old"));
     await young.write(facts("new"));
     await expect(old.write(facts("old"))).rejects.toMatchObject({
@@ -209,7 +229,7 @@ describe("a node's own file", () => {
   });
 
   test("after a lost answer is still its own, and later a newer process's is noticed", async () => {
-    const [old, young] = [new BrokerRecord(parts()), new BrokerRecord(parts())];
+    const [old, young] = [new BrokerRecord(recordParts()), new BrokerRecord(recordParts())];
     await old.write(facts("old"));
     store.next("replace", answerLost);
     await expect(old.write(facts("old"))).rejects.toMatchObject({ kind: "uncertain" });
@@ -219,7 +239,7 @@ describe("a node's own file", () => {
   });
 
   test("is taken away by its own process alone, also while it is written", async () => {
-    const record = new BrokerRecord(parts());
+    const record = new BrokerRecord(recordParts());
     void record.write(facts("own"));
     await record.remove(facts("own"));
     expect(await store.memory.get(brokerKey("n1"))).toBeNull();
@@ -230,13 +250,13 @@ describe("a node's own file", () => {
   });
 
   test("is written at the first attempt although the older process writes at that moment", async () => {
-    const old = new BrokerRecord(parts());
+    const old = new BrokerRecord(recordParts());
     await old.write(facts("old"));
     store.next("replace", async (apply) => {
       await old.write(facts("old", "draining"));
       return await apply();
     });
-    await new BrokerRecord(parts()).write(facts("new"));
+    await new BrokerRecord(recordParts()).write(facts("new"));
     expect(await file()).toMatchObject({ nonce: "new" });
     await expect(old.write(facts("old"))).rejects.toBeInstanceOf(Failure);
   });

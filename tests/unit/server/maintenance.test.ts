@@ -24,7 +24,12 @@ function maintained(member: Member, nonce: string) {
     clockOffsetMs: () => 0,
     retention: { prune: () => Promise.resolve(0) } as unknown as Retention,
     pruneEveryMs: 60_000,
-    record: new BrokerRecord({ store, clock, random: seededRandom(1) }),
+    record: new BrokerRecord({
+      store,
+      clock,
+      random: seededRandom(1),
+      isSelfAt: () => Promise.resolve(false),
+    }),
     isAway: () => false,
     recordEveryMs: 600_000,
     facts: () => ({

@@ -26,7 +26,12 @@ const FACTS = {
 
 function record(nonce: string): Promise<void> {
   const { store, clock } = bench;
-  const file = new BrokerRecord({ store, clock, random: seededRandom(4) });
+  const file = new BrokerRecord({
+    store,
+    clock,
+    random: seededRandom(4),
+    isSelfAt: () => Promise.resolve(false),
+  });
   return bench.settle(file.write({ ...FACTS, nonce }));
 }
 
