@@ -92,6 +92,7 @@ export class Leadership {
   async start(system: Replica): Promise<void> {
     this.#open = true;
     this.#system = system;
+    this.#cancelStalls();
     this.#cancelStalls = watchStalls(this.#options.clock, (ms) => this.#stalled(ms));
     // A chain that this process just created is owned from its first epoch on.
     if (system.state === "owning" || (await wasOwner(system, this.#options))) {

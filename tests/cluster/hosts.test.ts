@@ -53,7 +53,7 @@ async function cluster(kind: Store): Promise<Cluster> {
   if (!first) throw new Error("no node");
   must(await first.create("app"));
   must(await first.execute("app", LEDGER_SQL));
-  const history = new History("app");
+  const history = new History("app", { mayComeLate: true });
   const load = new Writers(nodes, history, { count: 12, pauseMs: 20 });
   const status = async (client: Client) => must(await client.get("/v1/cluster"));
   await eventually("all have joined", async () => (await status(first)).nodes.length === 3);

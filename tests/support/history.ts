@@ -26,12 +26,18 @@ const INSERT = "INSERT INTO ledger VALUES (?, ?, ?)";
 export class History {
   readonly #writes = new Map<string, Sent>();
   readonly #database: string;
+  readonly #mayComeLate: boolean;
   readonly refusals = new Map<string, number>();
   acknowledged = 0;
   slowestMs = 0;
 
-  constructor(database: string) {
+  /**
+   * `mayComeLate`: a network that was cut carries what clients have given up since, so that a write
+   * of unknown outcome may stand behind younger ones of its client.
+   */
+  constructor(database: string, { mayComeLate = false } = {}) {
     this.#database = database;
+    this.#mayComeLate = mayComeLate;
   }
 
   get size(): number {
@@ -112,10 +118,12 @@ export class History {
       else if (seen.has(id)) problems.push(`${id} (${write.outcome}) is there twice`);
       else if (write.outcome === "refused") problems.push(`${id} is there and was refused`);
       else if ((last.get(write.client) ?? -1) > write.number) {
-        problems.push(`${id} stands after ${last.get(write.client)} of the same client`);
+        const isLate = this.#mayComeLate && write.outcome === "unknown";
+        const of = `${last.get(write.client)} of the same client`;
+        if (!isLate) problems.push(`${id} (${write.outcome}) stands after ${of}`);
       }
       seen.add(id);
-      if (write) last.set(write.client, write.number);
+      if (write) last.set(write.client, Math.max(write.number, last.get(write.client) ?? -1));
     }
     for (const [id, { outcome, epoch }] of this.#writes) {
       if (outcome === "acknowledged" && !seen.has(id)) {
