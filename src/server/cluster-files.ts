@@ -6,7 +6,6 @@ import { Failure, isFailure } from "../base/failure.ts";
 import type { Clock } from "../base/clock.ts";
 import { STORE_ATTEMPTS_MAX } from "../base/limits.ts";
 import type { Random } from "../base/random.ts";
-import { Turns } from "../base/turns.ts";
 import {
   brokerKey,
   CLUSTER_KEY,
@@ -58,7 +57,7 @@ export interface BrokerFile {
   readonly at: string;
 }
 
-interface FilesParts {
+export interface FilesParts {
   readonly store: Store;
   readonly clock: Clock;
   readonly random: Random;
@@ -145,7 +144,7 @@ export class LeaderHeartbeat {
     const { store, clock, random } = this.#parts;
     const nonce = hex(random.bytes(8));
     const at = new Date(clock.nowMs()).toISOString();
-    const bytes = encode({ format: FORMAT, ...facts, nonce, at });
+    const bytes = encodeFile({ format: FORMAT, ...facts, nonce, at });
     this.#etag ??= (await store.head(LEADER_KEY))?.etag ?? null;
     this.#unsettled = [...this.#unsettled.slice(-UNSETTLED_MAX), nonce];
     const written = await store.replace(LEADER_KEY, bytes, this.#etag) ??
@@ -161,88 +160,7 @@ export class LeaderHeartbeat {
     const found = await this.#parts.store.get(LEADER_KEY);
     if (!found) return false;
     this.#etag = found.etag;
-    return this.#unsettled.includes(parse<LeaderFile>(LEADER_KEY, found.bytes).nonce);
-  }
-}
-
-export interface BrokerRecordParts extends FilesParts {
-  /** Whether a process with this node's id answers at that address. */
-  isSelfAt(address: string): Promise<boolean>;
-}
-
-/**
- * Writes this node's own file. Throws `conflict` when it holds the nonce of another process: a
- * newer one runs with our id, or an older one that answers and must not lose its file to us.
- */
-export class BrokerRecord {
-  readonly #parts: BrokerRecordParts;
-  #etag: string | null | undefined = undefined;
-  /** This process's nonce has been in the file: whoever replaces it has started later. */
-  #isWritten = false;
-  /** One after another: what is removed last stays removed. */
-  readonly #turns = new Turns();
-
-  constructor(parts: BrokerRecordParts) {
-    this.#parts = parts;
-  }
-
-  write(facts: Omit<BrokerFile, "format" | "at">): Promise<void> {
-    return this.#turns.take(() => this.#write(facts));
-  }
-
-  /** Takes the file away, if this process wrote it. */
-  remove(of: Pick<BrokerFile, "node" | "nonce">): Promise<void> {
-    return this.#turns.take(() => this.#remove(of));
-  }
-
-  async #write(facts: Omit<BrokerFile, "format" | "at">): Promise<void> {
-    const { store, clock } = this.#parts;
-    const key = brokerKey(facts.node);
-    const at = new Date(clock.nowMs()).toISOString();
-    const bytes = encode({ format: FORMAT, ...facts, at });
-    for (let attempt = 1; attempt <= STORE_ATTEMPTS_MAX; attempt++) {
-      if (this.#etag === undefined) this.#etag = await this.#leftEtag(key, facts);
-      const etag = await store.replace(key, bytes, this.#etag);
-      if (etag !== null) {
-        this.#etag = etag;
-        this.#isWritten = true;
-        return;
-      }
-      const found = await store.get(key);
-      this.#etag = found?.etag ?? null;
-      const other = found && parse<BrokerFile>(key, found.bytes);
-      // Our own nonce: the answer to an earlier write was lost, and it counts.
-      if (other?.nonce === facts.nonce) this.#isWritten = true;
-      else if (other && this.#isWritten) {
-        throw new Failure(
-          "conflict",
-          `The node id ${facts.node} is in use by another process at ${other.address}`,
-        );
-      }
-    }
-    throw new Failure("unavailable", `Cannot write ${key}: it changes all the time`);
-  }
-
-  /** The first write of a process replaces whatever an earlier one left, unless that one lives. */
-  async #leftEtag(key: string, { node, address }: Omit<BrokerFile, "format" | "at">) {
-    const found = await this.#parts.store.get(key);
-    if (!found) return null;
-    const left = parse<BrokerFile>(key, found.bytes);
-    if (left.address !== address && await this.#parts.isSelfAt(left.address)) {
-      throw new Failure(
-        "conflict",
-        `Cannot start: the node id ${node} is in use at ${left.address}; ` +
-          "delete the file at cluster_mode.node_id_path for a new one",
-      );
-    }
-    return found.etag;
-  }
-
-  async #remove({ node, nonce }: Pick<BrokerFile, "node" | "nonce">): Promise<void> {
-    const { store } = this.#parts;
-    if ((await readBrokerFile(store, node))?.nonce === nonce) await store.remove([brokerKey(node)]);
-    this.#etag = undefined;
-    this.#isWritten = false;
+    return this.#unsettled.includes(parseFile<LeaderFile>(LEADER_KEY, found.bytes).nonce);
   }
 }
 
@@ -267,7 +185,7 @@ async function createOnce(
 ): Promise<void> {
   for (let attempt = 1;; attempt++) {
     try {
-      await store.create(key, encode(value));
+      await store.create(key, encodeFile(value));
       return;
     } catch (error) {
       if (!isFailure(error, "uncertain", "unavailable", "busy")) throw error;
@@ -283,10 +201,13 @@ async function readJson<T extends { readonly format: number }>(
   key: string,
 ): Promise<T | null> {
   const stored = await store.get(key);
-  return stored && parse<T>(key, stored.bytes);
+  return stored && parseFile<T>(key, stored.bytes);
 }
 
-function parse<T extends { readonly format: number }>(key: string, bytes: Uint8Array): T {
+export function parseFile<T extends { readonly format: number }>(
+  key: string,
+  bytes: Uint8Array,
+): T {
   let value: T;
   try {
     value = JSON.parse(new TextDecoder().decode(bytes));
@@ -305,6 +226,6 @@ function unknownFormat(key: string, format: number): Failure {
   );
 }
 
-function encode(value: object): Uint8Array {
+export function encodeFile(value: object): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value) + "\n");
 }

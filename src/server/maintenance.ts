@@ -6,7 +6,8 @@ import type { Log } from "../base/log.ts";
 import { SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { Catalog } from "./catalog.ts";
-import type { BrokerFile, BrokerRecord } from "./cluster-files.ts";
+import type { BrokerRecord } from "./broker-record.ts";
+import type { BrokerFile } from "./cluster-files.ts";
 import type { Retention } from "./retention.ts";
 
 export interface MaintenanceOptions {

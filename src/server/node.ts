@@ -11,7 +11,8 @@ import { NodeAccess } from "./access.ts";
 import { AdminGate, isBackupOverdue } from "./admin-gate.ts";
 import { Catalog } from "./catalog.ts";
 import type { BreakerFacts } from "./breaker.ts";
-import { BrokerRecord, type ClusterFile, findCluster } from "./cluster-files.ts";
+import { BrokerRecord } from "./broker-record.ts";
+import { type ClusterFile, findCluster } from "./cluster-files.ts";
 import { NodeCluster } from "./cluster.ts";
 import { NodeDatabases } from "./databases.ts";
 import { foundCluster } from "./founding.ts";
@@ -85,12 +86,8 @@ class RunningNode implements HeadgateNode, NodeHandle {
     this.#taken = taken;
     this.#startedAtMs = clock.monotonicMs();
     this.#catalog = new Catalog({ parts: assembly.parts, hooks: this.#hooks(), clock, log });
-    this.#record = new BrokerRecord({
-      store: assembly.store,
-      clock,
-      random,
-      isSelfAt: (address) => this.#membership.links.isSelfAt(address),
-    });
+    const isSelfAt = (address: string) => this.#membership.links.isSelfAt(address);
+    this.#record = new BrokerRecord({ ...parts, store: assembly.store, isSelfAt });
     this.#own = new OwnState({
       parts,
       identity,

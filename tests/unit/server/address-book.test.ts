@@ -2,7 +2,8 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { seededRandom } from "../../../src/base/random.ts";
 import type { Member, RosterMessage } from "../../../src/members/roster.ts";
 import { AddressBook } from "../../../src/server/address-book.ts";
-import { BrokerRecord, LeaderHeartbeat } from "../../../src/server/cluster-files.ts";
+import { BrokerRecord } from "../../../src/server/broker-record.ts";
+import { LeaderHeartbeat } from "../../../src/server/cluster-files.ts";
 import { SimulatedClock, Timeline } from "../../support/simulated-clock.ts";
 import { ScriptedStore } from "../replica/scripted-store.ts";
 

@@ -3,8 +3,8 @@ import { systemClock } from "../../../src/base/clock.ts";
 import { describe as describeError, Failure } from "../../../src/base/failure.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { brokerKey, CLUSTER_KEY, CLUSTER_SECRET_KEY, LEADER_KEY } from "../../../src/epoch/key.ts";
+import { BrokerRecord } from "../../../src/server/broker-record.ts";
 import {
-  BrokerRecord,
   findCluster,
   LeaderHeartbeat,
   listBrokers,

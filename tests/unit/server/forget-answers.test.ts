@@ -3,7 +3,7 @@ import { afterEach, beforeEach, expect, test } from "bun:test";
 import { silentLog } from "../../../src/base/log.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
 import type { Catalog } from "../../../src/server/catalog.ts";
-import type { BrokerRecord } from "../../../src/server/cluster-files.ts";
+import type { BrokerRecord } from "../../../src/server/broker-record.ts";
 import { Maintenance } from "../../../src/server/maintenance.ts";
 import type { Retention } from "../../../src/server/retention.ts";
 import { Bench } from "../replica/bench.ts";

@@ -3,7 +3,7 @@ import type { Failure } from "../../../src/base/failure.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { brokerKey } from "../../../src/epoch/key.ts";
-import { BrokerRecord } from "../../../src/server/cluster-files.ts";
+import { BrokerRecord } from "../../../src/server/broker-record.ts";
 import { Maintenance } from "../../../src/server/maintenance.ts";
 import type { Retention } from "../../../src/server/retention.ts";
 import { fails } from "../replica/scripted-store.ts";

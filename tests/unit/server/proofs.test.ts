@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { seededRandom } from "../../../src/base/random.ts";
 import { brokerKey } from "../../../src/epoch/key.ts";
-import { BrokerRecord } from "../../../src/server/cluster-files.ts";
+import { BrokerRecord } from "../../../src/server/broker-record.ts";
 import { claimId, Proofs } from "../../../src/server/proofs.ts";
 import { LeadershipBench } from "./leadership-harness.ts";
 import { fails } from "../replica/scripted-store.ts";
