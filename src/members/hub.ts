@@ -7,13 +7,8 @@ import type { Clock } from "../base/clock.ts";
 import { describe } from "../base/failure.ts";
 import { PING_MS, PUSH_BYTES_MAX } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
-import {
-  LINK_FRAMES,
-  type LinkEnd,
-  type LinkHello,
-  type PeerChannel,
-  type ReportHead,
-} from "./message.ts";
+import { LINK_FRAMES, type LinkEnd, type LinkHello, type PeerChannel } from "./message.ts";
+import { readReport } from "./read-head.ts";
 import { type BrokerState, type Member, Roster, type RosterMessage, SUSPECT_MS } from "./roster.ts";
 
 export interface HubOptions {
@@ -153,7 +148,7 @@ export class Hub {
       return;
     }
     if (type !== LINK_FRAMES.report) return;
-    const { ping, ...report } = head as ReportHead;
+    const { ping, ...report } = readReport(head);
     if (ping > link.answered) {
       link.answered = ping;
       // Behind a long way each answer comes after the next ping was sent.

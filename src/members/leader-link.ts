@@ -4,15 +4,8 @@
  */
 import type { Clock } from "../base/clock.ts";
 import { ECHO_MS, PING_MS } from "../base/limits.ts";
-import {
-  type EpochHead,
-  LINK_FRAMES,
-  type LinkEnd,
-  type LinkFrame,
-  type OrderHead,
-  type PeerChannel,
-  type PingHead,
-} from "./message.ts";
+import { LINK_FRAMES, type LinkEnd, type LinkFrame, type PeerChannel } from "./message.ts";
+import { readEpochHead, readOrder, readPing, readRoster } from "./read-head.ts";
 import { type BrokerState, GONE_MS, type Report, type RosterMessage } from "./roster.ts";
 
 export interface LeaderLinkOptions {
@@ -108,17 +101,17 @@ export class LeaderLink {
     const { onEpoch, onRoster, onOrder, onLeaderStore } = this.#options;
     switch (type) {
       case LINK_FRAMES.epoch: {
-        const { database, epoch } = head as EpochHead;
+        const { database, epoch } = readEpochHead(head);
         return onEpoch(database, epoch, tail.byteLength === 0 ? null : tail);
       }
       case LINK_FRAMES.roster:
-        return onRoster(head as RosterMessage);
+        return onRoster(readRoster(head));
       case LINK_FRAMES.prepare:
         return this.#options.onPrepare();
       case LINK_FRAMES.order:
-        return onOrder((head as OrderHead).state);
+        return onOrder(readOrder(head).state);
       case LINK_FRAMES.ping: {
-        const { number, store_failing_ms } = head as PingHead;
+        const { number, store_failing_ms } = readPing(head);
         this.#ping = number;
         this.reportNow();
         return onLeaderStore(store_failing_ms);

@@ -13,8 +13,9 @@ import type { Peer } from "../members/channel.ts";
 import { dial, type Dialled as DialledChannel } from "../members/dial.ts";
 import { http2Network } from "../members/http2-dial.ts";
 import { listenForPeers, type PeerListener } from "../members/http2-listen.ts";
-import type { LeaderHello, LinkHello } from "../members/message.ts";
+import type { LinkHello } from "../members/message.ts";
 import type { Network } from "../members/network.ts";
+import { readLeaderHello, readLinkHello } from "../members/read-head.ts";
 import type { Whereabouts } from "./address-book.ts";
 import type { PeerAnswer } from "./forwarding.ts";
 import type { Identity } from "./identity.ts";
@@ -90,10 +91,11 @@ export class PeerTransport implements Transport {
     const doors: Record<string, Door> = {
       link: {
         welcome: async (peer) => {
+          readLinkHello(peer.hello);
           await this.#prove(membership, peer);
           return membership.links.welcome(peer, membership.leadership.claim);
         },
-        onChannel: (channel) => membership.links.joined(channel, channel.peer.hello as LinkHello),
+        onChannel: (channel) => membership.links.joined(channel, readLinkHello(channel.peer.hello)),
       },
       calls: {
         welcome: async (peer) => {
@@ -119,13 +121,14 @@ export class PeerTransport implements Transport {
   }
 
   async dial(where: Whereabouts, hello: LinkHello): Promise<Dialled | DialOutcome> {
-    const dialled = await this.#dial(where, "link", hello, async ({ node }) => {
+    const dialled = await this.#dial(where, "link", hello, async ({ node, hello }) => {
       await Promise.resolve();
       if (node !== where.node) throw stranger(where, node);
+      readLeaderHello(hello);
     });
     switch (dialled.kind) {
       case "open":
-        return { channel: dialled.channel, hello: dialled.channel.peer.hello as LeaderHello };
+        return { channel: dialled.channel, hello: readLeaderHello(dialled.channel.peer.hello) };
       // Nobody has its port, something else, or another node.
       case "no_listener":
       case "stranger":
