@@ -121,6 +121,10 @@ export const FORWARD_RETRY_MS = 20;
 export const STEP_DOWN_MS = 10_000;
 /** How long a command waits for one node before it asks another, and its own token is good for. */
 export const ANSWER_NODE_MS = 5_000;
+/** How long it waits for the beginning of an answer: more than any statement may take. */
+export const ANSWER_MS = TIMEOUT_MS_MAX + 60_000;
+/** And for that of one that changes who leads, or a broker's state. */
+export const ANSWER_ORDER_MS = 30_000;
 export const COMMAND_TOKEN_LIFE_MS = 300_000;
 /** How long a process that ends waits for its successor. */
 export const LEAVE_MS = 3_000;

@@ -1,5 +1,6 @@
 /** `cluster broker update`: sets what a node is to do, and waits until it is done. */
 import { Failure, isFailure } from "../base/failure.ts";
+import { ANSWER_ORDER_MS } from "../base/limits.ts";
 import type { BrokerState, NodeStatus } from "../http/node.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import { type ParsedArguments, UsageError } from "./arguments.ts";
@@ -31,6 +32,7 @@ export async function runBrokerUpdate(
     method: "PATCH",
     path: `/v1/cluster/brokers/${encodeURIComponent(id)}`,
     body: { state },
+    answerMs: ANSWER_ORDER_MS,
   });
   if (args.has("wait")) await reached(cluster, answer, waitMs, around);
   const done = args.has("wait") ? DONE[state] : `is told to be ${state}`;

@@ -1,6 +1,8 @@
 /** A node as a command sees it: requests over HTTP, answers or failures of the same kinds. */
 import { readFileSync } from "node:fs";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { Failure, type FailureKind } from "../base/failure.ts";
+import { ANSWER_MS } from "../base/limits.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import { type ParsedArguments, UsageError } from "./arguments.ts";
 
@@ -31,16 +33,20 @@ export interface ApiRequest {
   readonly path: string;
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** For how long the beginning of the answer is waited for; else `ANSWER_MS`. */
+  readonly answerMs?: number;
 }
 
 export class ApiClient {
   readonly url: string;
   readonly #token: string | undefined;
+  readonly #clock: Clock;
   readonly #waiting = new Set<AbortController>();
 
-  constructor(url: string, token?: string) {
+  constructor(url: string, token?: string, clock: Clock = systemClock) {
     this.url = url.replace(/\/+$/, "");
     this.#token = token;
+    this.#clock = clock;
   }
 
   /** The parsed answer. Throws the `Failure` that the node answered with. */
@@ -89,6 +95,12 @@ export class ApiClient {
   async #sendTo(url: string, request: ApiRequest): Promise<Response> {
     const controller = new AbortController();
     this.#waiting.add(controller);
+    const { answerMs = ANSWER_MS } = request;
+    let isLate = false;
+    const cancel = this.#clock.after(answerMs, () => {
+      isLate = true;
+      controller.abort();
+    });
     try {
       return await fetch(url, {
         method: request.method,
@@ -104,9 +116,14 @@ export class ApiClient {
         signal: controller.signal,
       });
     } catch (cause) {
+      if (isLate) {
+        const message = `${this.url} did not answer within ${answerMs / 1000} s`;
+        throw new Failure(kindOfLost(request), message, { cause });
+      }
       if (controller.signal.aborted) throw stoppedWaiting(request, cause);
       throw this.#lost(request, cause);
     } finally {
+      cancel();
       this.#waiting.delete(controller);
     }
   }
@@ -117,10 +134,13 @@ export class ApiClient {
         cause,
       });
     }
-    const kind = request.method === "GET" ? "unavailable" : "uncertain";
-    return new Failure(kind, `The connection to ${this.url} broke before the answer came`, {
-      cause,
-    });
+    return new Failure(
+      kindOfLost(request),
+      `The connection to ${this.url} broke before the answer came`,
+      {
+        cause,
+      },
+    );
   }
 
   async #failure(response: Response): Promise<Failure> {
@@ -140,19 +160,25 @@ export class ApiClient {
   }
 }
 
-function stoppedWaiting({ path }: ApiRequest, cause: unknown): Failure {
-  const reads = path.endsWith("/query");
-  const message = `No longer waiting for the answer${reads ? "" : "; it may yet be done"}`;
-  return new Failure(reads ? "unavailable" : "uncertain", message, { cause });
+/** What no answer means: only a request that changes something may have been done. */
+function kindOfLost({ method, path }: ApiRequest): "unavailable" | "uncertain" {
+  return method === "GET" || path.endsWith("/query") ? "unavailable" : "uncertain";
+}
+
+function stoppedWaiting(request: ApiRequest, cause: unknown): Failure {
+  const kind = kindOfLost(request);
+  const rest = kind === "uncertain" ? "; it may yet be done" : "";
+  return new Failure(kind, `No longer waiting for the answer${rest}`, { cause });
 }
 
 /** The client that `--url`, `--token` and `--token-file`, or the environment, name. */
-export function clientOf(args: ParsedArguments, { environment }: Surroundings): ApiClient {
+export function clientOf(args: ParsedArguments, around: Surroundings): ApiClient {
+  const { environment, clock } = around;
   const url = args.text("url") ?? (environment["HEADGATE_URL"] || DEFAULT_URL);
   if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
     throw new UsageError(`${JSON.stringify(url)} is not a URL, as in ${DEFAULT_URL}`);
   }
-  return new ApiClient(url, tokenOf(args, environment));
+  return new ApiClient(url, tokenOf(args, environment), clock);
 }
 
 /** Options before the environment, a token before a file. */

@@ -3,7 +3,7 @@
  * that nodes tell. The leader knows best, so it is asked where it can be reached.
  */
 import { Failure, isFailure } from "../base/failure.ts";
-import { ANSWER_NODE_MS, COMMAND_TOKEN_LIFE_MS } from "../base/limits.ts";
+import { ANSWER_NODE_MS, ANSWER_ORDER_MS, COMMAND_TOKEN_LIFE_MS } from "../base/limits.ts";
 import type { ClusterStatus, NodeStatus } from "../http/node.ts";
 import { ADMIN } from "../http/scope.ts";
 import { listBrokers, readBrokerFile, readLeaderFile } from "../server/cluster-files.ts";
@@ -57,7 +57,7 @@ export class ClusterClient {
   /** What the leader answers. */
   async json<T>(request: ApiRequest): Promise<T> {
     const { client } = await this.look();
-    return await client.json<T>(request);
+    return await client.json<T>({ answerMs: ANSWER_ORDER_MS, ...request });
   }
 
   /** The first that answers, or the leader that it names; null without addresses. */
@@ -84,18 +84,9 @@ export class ClusterClient {
   }
 
   async #ask(address: string): Promise<Seen> {
-    const client = new ApiClient(address, this.#token);
-    const cancel = this.#around.clock.after(ANSWER_NODE_MS, () => void client.stopWaiting());
-    try {
-      const request = { method: "GET", path: "/v1/cluster" } as const;
-      return { status: await client.json<ClusterStatus>(request), client };
-    } catch (error) {
-      // It was asked to say how things are; no answer in time is as good as none.
-      if (!isFailure(error, "uncertain")) throw error;
-      throw new Failure("unavailable", `${address} did not answer in time`, { cause: error });
-    } finally {
-      cancel();
-    }
+    const client = new ApiClient(address, this.#token, this.#around.clock);
+    const request = { method: "GET", path: "/v1/cluster", answerMs: ANSWER_NODE_MS } as const;
+    return { status: await client.json<ClusterStatus>(request), client };
   }
 }
 

@@ -1,4 +1,5 @@
 /** `cluster status`, `cluster members` and `cluster leader stepdown`. */
+import { ANSWER_ORDER_MS } from "../base/limits.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import type { ParsedArguments } from "./arguments.ts";
 import { clusterClientOf, nodeNamed } from "./cluster-client.ts";
@@ -50,6 +51,7 @@ export async function runStepDown(args: ParsedArguments, around: Surroundings): 
     method: "POST",
     path: "/v1/cluster/leader/stepdown",
     body: preferred === undefined ? {} : { preferred: nodeNamed(preferred, status.nodes) },
+    answerMs: ANSWER_ORDER_MS,
   });
   const { from, to, duration_ms } = answer;
   around.write(

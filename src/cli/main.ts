@@ -65,10 +65,12 @@ async function run(
 function findCommand(
   args: readonly string[],
 ): { command: Command; rest: readonly string[] } | string {
-  const [first, second] = args;
+  const [first] = args;
   if (first === undefined || first === "help" || first === "--help" || first === "-h") {
-    const named = COMMANDS.find(({ name }) => name === args.slice(1).join(" "));
-    return named ? commandHelp(named) : overview(COMMANDS);
+    const wanted = args.slice(1).join(" ");
+    const named = COMMANDS.find(({ name }) => name === wanted);
+    const group = groupOf(wanted);
+    return named ? commandHelp(named) : overview(group.length > 0 ? group : COMMANDS);
   }
   if (first === "--version" || first === "-v") return findCommand(["version", ...args.slice(1)]);
   for (const words of [3, 2, 1]) {
@@ -76,13 +78,22 @@ function findCommand(
     const command = COMMANDS.find((candidate) => candidate.name === name);
     if (command && args.length >= words) return { command, rest: args.slice(words) };
   }
-  const group = COMMANDS.filter(({ name }) => name.startsWith(`${first} `));
-  if (group.length > 0 && (second === undefined || second.startsWith("-"))) return overview(group);
-  const wanted = group.length > 0 ? `${first} ${second}` : first;
+  const words = args.findIndex((word) => word.startsWith("-"));
+  const typed = words < 0 ? args : args.slice(0, words);
+  const group = groupOf(typed.join(" "));
+  if (group.length > 0) return overview(group);
+  // What follows may be a secret: no more is shown than could be a name.
+  const known = typed.findLastIndex((_, at) => groupOf(typed.slice(0, at).join(" ")).length > 0);
+  const wanted = typed.slice(0, Math.max(1, known + 1)).join(" ") || first;
   const names = COMMANDS.map(({ name }) => name);
   const byLastWord = nearest(wanted, names.map((name) => name.split(" ").at(-1) ?? name));
   const near = nearest(wanted, names) ??
     names.find((name) => name.split(" ").at(-1) === byLastWord);
   const hint = near === undefined ? "" : `; did you mean headgate ${near}?`;
   throw new UsageError(`There is no command headgate ${wanted}${hint}`);
+}
+
+/** The commands whose names begin with these words and go on. */
+function groupOf(words: string): readonly Command[] {
+  return COMMANDS.filter(({ name }) => name.startsWith(`${words} `));
 }

@@ -65,6 +65,17 @@ describe("a command line", () => {
     }
   });
 
+  test("that names a group of commands gets their overview", async () => {
+    for (
+      const args of [["cluster", "broker"], ["cluster", "broker", "--help"], ["help", "cluster"]]
+    ) {
+      const { code, out } = await run(args);
+      expect(code).toBe(0);
+      expect(out).toContain("cluster broker update");
+      expect(out).not.toContain("db query");
+    }
+  });
+
   test("that names no command ends with 2 and the nearest one", async () => {
     expect(await run(["serv"])).toEqual({
       code: 2,
@@ -72,6 +83,11 @@ describe("a command line", () => {
       err: "There is no command headgate serv; did you mean headgate serve?\nSee: headgate help\n",
     });
     expect((await run(["db", "qurey", "x"])).err).toContain("did you mean headgate db query?");
+    expect((await run(["cluster", "broker", "updat", "x"])).err)
+      .toContain(
+        "no command headgate cluster broker updat; did you mean headgate cluster broker update?",
+      );
+    expect((await run(["-x"])).err).toContain("There is no command headgate -x");
     expect((await run(["query"])).err).toContain("did you mean headgate db query?");
   });
 
