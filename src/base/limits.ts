@@ -255,6 +255,8 @@ export const WORKSPACE_PREPARED_MS = 10_000;
 
 /** How long after a call's deadline its caller waits for the answer: who has it knows better. */
 export const PEER_CALL_GRACE_MS = 250;
+/** After so long without a byte a channel whose calls are not answered is not used any more. */
+export const PEER_SILENT_MS = 5_000;
 
 /** A program's own create in the store is tried for so long. */
 export const CREATE_MS_MAX = 30_000;

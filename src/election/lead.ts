@@ -9,8 +9,10 @@ export interface Lead {
   readonly beatAtMs: number;
   /** Until then somebody may not hear this leader, and watches the store instead. */
   readonly urgentUntilMs: number;
-  /** Since when no link stands; null while one does. */
+  /** Since when no link stands, or others were last looked for; null while one does. */
   readonly alone: number | null;
+  /** After so long without a link it looks whether there are others. */
+  readonly lookAfterMs: number;
   /** It has had a link since it last resigned for want of one. */
   readonly mayResign: boolean;
 }
@@ -35,6 +37,8 @@ export const LATE_MS = 2_000;
 const URGENT_MS = 30_000;
 const URGENT_BEAT_MS = 1_000;
 const ALONE_MS = 10_000;
+/** A node that is alone by intent looks for others as often as it writes its own file. */
+const LOOK_MS_MAX = 600_000;
 /**
  * Whoever resigned for want of links claims again no sooner: by then the others have looked at the
  * store, which they do twice a second while it beats each second, and had their turns.
@@ -50,7 +54,7 @@ export interface LeadBegin {
 
 export function beginLead(nowMs: number, { mayResign, isSuccessor }: LeadBegin): Lead {
   const urgentUntilMs = isSuccessor ? nowMs + URGENT_MS : -Infinity;
-  return { beatAtMs: nowMs, urgentUntilMs, alone: nowMs, mayResign };
+  return { beatAtMs: nowMs, urgentUntilMs, alone: nowMs, lookAfterMs: ALONE_MS, mayResign };
 }
 
 export function leadStep(
@@ -72,11 +76,14 @@ export function leadStep(
     actions.push({ kind: "beat", intervalMs });
     beatAtMs = nowMs + intervalMs;
   }
-  const alone = facts.links > 0 ? null : lead.alone ?? nowMs;
-  let mayResign = lead.mayResign || facts.links > 0;
-  if (alone !== null && mayResign && nowMs - alone >= ALONE_MS) {
+  let alone = facts.links > 0 ? null : lead.alone ?? nowMs;
+  let lookAfterMs = facts.links > 0 ? ALONE_MS : lead.lookAfterMs;
+  const mayResign = lead.mayResign || facts.links > 0;
+  if (alone !== null && mayResign && nowMs - alone >= lookAfterMs) {
     actions.push({ kind: "resign_if_others" });
-    mayResign = false;
+    // Others may start later, or the store may not have said.
+    alone = nowMs;
+    lookAfterMs = Math.min(2 * lookAfterMs, LOOK_MS_MAX);
   }
-  return { lead: { beatAtMs, urgentUntilMs, alone, mayResign }, actions };
+  return { lead: { beatAtMs, urgentUntilMs, alone, lookAfterMs, mayResign }, actions };
 }

@@ -40,7 +40,7 @@ export function createApp(node: HeadgateNode, options: HttpOptions): HttpApp {
   const app = new Hono();
   guardRoutes(app, guard, node);
   statusRoutes(app, parts);
-  clusterRoutes(app, parts, bodies);
+  clusterRoutes(app, parts, bodies, guard);
   databaseRoutes(app, parts, bodies, guard);
   accessRoutes(app, parts, bodies, guard);
   for (const action of ["execute", "query"] as const) {

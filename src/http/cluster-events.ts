@@ -18,7 +18,8 @@ export class ClusterEvents {
     this.#parts = parts;
   }
 
-  answer(): Response {
+  /** `check` throws when the caller may not watch any more. */
+  answer(check: () => void): Response {
     if (this.#clients >= EVENTS_CLIENTS_MAX) {
       throw new Failure("busy", `${EVENTS_CLIENTS_MAX} clients watch this node already`, {
         retryAfterMs: 5_000,
@@ -27,7 +28,7 @@ export class ClusterEvents {
     const { node } = this.#parts;
     // Before the answer begins, since it may fail while the node starts.
     node.cluster.status();
-    return new Response(this.#stream(), {
+    return new Response(this.#stream(check), {
       headers: {
         "content-type": "text/event-stream",
         "cache-control": "no-store",
@@ -37,13 +38,20 @@ export class ClusterEvents {
     });
   }
 
-  #stream(): ReadableStream<Uint8Array> {
+  #stream(check: () => void): ReadableStream<Uint8Array> {
     const { clock, node } = this.#parts;
     const encoder = new TextEncoder();
     let end = () => {};
-    // A drain waits for what runs, and this would run for ever.
-    const mustEnd = () => node.isDraining && !wasDraining;
     const wasDraining = node.isDraining;
+    const mayWatch = () => {
+      try {
+        check();
+        return true;
+      } catch {
+        // Who calls again hears why.
+        return false;
+      }
+    };
     return new ReadableStream({
       start: (controller) => {
         this.#clients++;
@@ -55,15 +63,20 @@ export class ClusterEvents {
         };
         const status = () => {
           cancelSoon = null;
-          send(`event: status\ndata: ${JSON.stringify(node.cluster.status())}\n\n`);
-          if (!mustEnd()) return;
+          say(`event: status\ndata: ${JSON.stringify(node.cluster.status())}\n\n`);
+        };
+        const say = (text: string) => {
+          const mayHear = mayWatch();
+          if (mayHear) send(text);
+          // A drain waits for what runs, and this would run for ever.
+          if (mayHear && (!node.isDraining || wasDraining)) return;
           end();
           controller.close();
         };
         const unwatch = node.cluster.watch(() => cancelSoon ??= clock.after(GATHER_MS, status));
         const comment = () => {
-          send(": alive\n\n");
           cancelComment = clock.after(COMMENT_MS, comment);
+          say(": alive\n\n");
         };
         cancelComment = clock.after(COMMENT_MS, comment);
         end = () => {

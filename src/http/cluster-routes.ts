@@ -3,10 +3,16 @@ import type { Hono } from "hono";
 import { jsonAnswer, wrongMethod } from "./answer.ts";
 import type { BodyReader } from "./body.ts";
 import { ClusterEvents } from "./cluster-events.ts";
+import type { Guard } from "./guard.ts";
 import type { HttpParts } from "./parts.ts";
 import { parseBroker, parseStepDown } from "./requests.ts";
 
-export function clusterRoutes(app: Hono, parts: HttpParts, bodies: BodyReader): void {
+export function clusterRoutes(
+  app: Hono,
+  parts: HttpParts,
+  bodies: BodyReader,
+  guard: Guard,
+): void {
   const { cluster } = parts.node;
   const path = "/v1/cluster";
   app.get(path, () => jsonAnswer(parts, cluster.status()));
@@ -15,7 +21,7 @@ export function clusterRoutes(app: Hono, parts: HttpParts, bodies: BodyReader): 
   const events = new ClusterEvents(parts);
   app.get(`${path}/events`, (c) => {
     if (c.req.raw.method === "HEAD") return wrongMethod(parts, c.req.raw, "GET");
-    return events.answer();
+    return events.answer(() => void guard.callerOf(c.req.raw));
   });
   app.all(`${path}/events`, (c) => wrongMethod(parts, c.req.raw, "GET"));
 

@@ -11,6 +11,7 @@ import {
   PEER_CALL_BYTES_MAX,
   PEER_CALL_GRACE_MS,
   PEER_CALLS_MAX,
+  PEER_SILENT_MS,
 } from "../base/limits.ts";
 import {
   batchEnd,
@@ -36,8 +37,9 @@ interface Pending {
   readonly name: string;
   readonly deadlineMs: number;
   readonly message: Checked;
-  /** The number of the frame it went in; 0 before. */
+  /** The number of the frame it went in, and when (monotonic ms); 0 before. */
   frame: number;
+  sentMs: number;
   readonly resolve: (answer: Message) => void;
   readonly reject: (failure: Failure) => void;
 }
@@ -58,6 +60,8 @@ export class Calls {
   #madeCharacters = 0;
   readonly #sent = new Map<number, Pending>();
   #lastId = 0;
+  /** When the newest call was sent that had no answer by its deadline. */
+  #unansweredMs = -Infinity;
   /** When calls are next held against their deadlines, and how to give that up. */
   #lookMs = Infinity;
   #cancelLook: () => void = () => {};
@@ -75,6 +79,16 @@ export class Calls {
   }
 
   /**
+   * A call had no answer and nothing else has come since, for so long that what is sent may be lost
+   * on the way for minutes: another channel gets through as soon as the network carries again.
+   */
+  get isSilent(): boolean {
+    const { lastInputMs } = this.#channel;
+    return this.#unansweredMs >= lastInputMs &&
+      this.#clock.monotonicMs() - lastInputMs > PEER_SILENT_MS;
+  }
+
+  /**
    * The peer's answer, or a rejection with the failure that it answered with. Also rejects with
    * `busy`, `unavailable` or `too_large` when nothing was done, `uncertain` when that cannot be
    * known.
@@ -85,7 +99,7 @@ export class Calls {
       // What is thrown here rejects.
       this.#check(request);
       const message = checked(request, "too_large", `call ${name}`);
-      this.#made.push({ name, deadlineMs, message, frame: 0, resolve, reject });
+      this.#made.push({ name, deadlineMs, message, frame: 0, sentMs: 0, resolve, reject });
       this.#madeCharacters += request.text.length;
       if (this.#made.length === 1) void this.#clock.turn().then(() => this.#send());
     });
@@ -167,8 +181,10 @@ export class Calls {
       return;
     }
     let soonestMs = Infinity;
+    const sentMs = this.#clock.monotonicMs();
     for (const pending of batch) {
       pending.frame = frame;
+      pending.sentMs = sentMs;
       this.#sent.set(++this.#lastId, pending);
       soonestMs = Math.min(soonestMs, pending.deadlineMs);
     }
@@ -180,12 +196,13 @@ export class Calls {
     this.#lookMs = Infinity;
     const overMs = this.#clock.monotonicMs() - PEER_CALL_GRACE_MS;
     let soonestMs = Infinity;
-    for (const [id, { name, deadlineMs, reject }] of this.#sent) {
+    for (const [id, { name, deadlineMs, sentMs, reject }] of this.#sent) {
       if (deadlineMs > overMs) {
         soonestMs = Math.min(soonestMs, deadlineMs);
         continue;
       }
       this.#sent.delete(id);
+      this.#unansweredMs = Math.max(this.#unansweredMs, sentMs);
       const what = "no answer came before the deadline; it may have been handled";
       reject(new Failure("uncertain", `Cannot ${this.#action(name)}: ${what}`));
     }

@@ -3,6 +3,7 @@
  * which every node writes at its start (PROTOCOL section 9).
  */
 import type { Clock } from "../base/clock.ts";
+import { isFailure } from "../base/failure.ts";
 import type { Contender } from "../election/rank.ts";
 import { contender, type Member, type RosterMessage } from "../members/roster.ts";
 import type { Store } from "../store/store.ts";
@@ -50,10 +51,20 @@ export class AddressBook {
     const nodes = (await listBrokers(this.#store))
       .filter(({ modifiedAtMs }) => storeMs - modifiedAtMs <= freshMs)
       .slice(0, FILES_MAX);
-    const files = await Promise.all(nodes.map(({ node }) => readBrokerFile(this.#store, node)));
+    const files = await Promise.all(nodes.map(({ node }) => this.#fileOf(node)));
     this.#files.clear();
     const self = this.#self().node;
     for (const file of files) if (file && file.node !== self) this.#files.set(file.node, file);
+  }
+
+  /** A file that cannot be read, or not by this version, is as good as none. */
+  async #fileOf(node: string): Promise<BrokerFile | null> {
+    try {
+      return await readBrokerFile(this.#store, node);
+    } catch (error) {
+      if (isFailure(error, "corrupt", "invalid")) return null;
+      throw error;
+    }
   }
 
   /** The other nodes whose files were fresh when they were read last. */
@@ -73,14 +84,15 @@ export class AddressBook {
     return known.filter(({ node }) => node !== self);
   }
 
-  /** Where a node takes links; null when nobody has written it down. */
-  async find(node: string): Promise<Whereabouts | null> {
+  /**
+   * Where a node takes links; null when nobody has written it down. A roster that knows it at
+   * another address than `address` is of a time before it moved.
+   */
+  async find(node: string, address?: string): Promise<Whereabouts | null> {
     const member = this.others().find((one) => one.node === node);
-    if (member && this.#roster) return member;
-    const [leader, file] = await Promise.all([
-      readLeaderFile(this.#store),
-      readBrokerFile(this.#store, node),
-    ]);
+    const isCurrent = address === undefined || member?.address === address;
+    if (member && this.#roster && isCurrent) return member;
+    const [leader, file] = await Promise.all([readLeaderFile(this.#store), this.#fileOf(node)]);
     if (file) return whereaboutsOf(file);
     if (leader?.node !== node) return null;
     return { node, address: leader.address, peerAddress: leader.peer_address, nonce: "" };

@@ -59,13 +59,18 @@ export class BrokerRecord {
       this.#etag = found?.etag ?? null;
       const other = found && parseFile<BrokerFile>(key, found.bytes);
       // Our own nonce: the answer to an earlier write was lost, and it counts.
-      if (other?.nonce === facts.nonce) this.#isWritten = true;
-      else if (other && this.#isWritten) {
+      if (other?.nonce === facts.nonce) {
+        this.#isWritten = true;
+        continue;
+      }
+      if (other && this.#isWritten) {
         throw new Failure(
           "conflict",
           `The node id ${facts.node} is in use by another process at ${other.address}`,
         );
       }
+      // Written between our two requests: it is judged like one that was there before.
+      this.#etag = undefined;
     }
     throw new Failure("unavailable", `Cannot write ${key}: it changes all the time`);
   }

@@ -112,7 +112,12 @@ export class BrokerStates {
     log.info("this node changes its state", { from: this.#state, to: state });
     if (state !== "active") await this.#stepDown();
     this.#state = state;
-    onChange(state);
+    try {
+      onChange(state);
+    } catch (error) {
+      // The order holds all the same, and what runs is still waited for.
+      log.error("could not take up a state in full", { state, cause: describe(error) });
+    }
     if (state === "retiring" || state === "shutdown") void this.#finish(state);
   }
 

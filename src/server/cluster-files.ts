@@ -208,11 +208,14 @@ export function parseFile<T extends { readonly format: number }>(
   key: string,
   bytes: Uint8Array,
 ): T {
-  let value: T;
+  let value: T | null;
   try {
     value = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
     throw new Failure("corrupt", `Cannot read ${key}: it is not JSON`, { cause });
+  }
+  if (typeof value !== "object" || value === null) {
+    throw new Failure("corrupt", `Cannot read ${key}: it is no JSON object`);
   }
   if (value.format === FORMAT) return value;
   throw unknownFormat(key, value.format);

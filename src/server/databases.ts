@@ -138,7 +138,7 @@ export class NodeDatabases implements Databases {
 
   async query(name: string, request: QueryRequest): Promise<QueryAnswer> {
     const { readers } = this.#options;
-    const replica = await this.#levels.open(name, request.deadlineMs);
+    const replica = await this.#levels.open(name, request);
     const read = () => readers.query(replica.image, request);
     return answerOf(await this.#levels.read(replica, request, read));
   }
@@ -149,7 +149,7 @@ export class NodeDatabases implements Databases {
     need: Need,
     run: (rehearsal: Rehearsal) => T,
   ): Promise<{ readonly value: T; readonly epoch: number }> {
-    const replica = await this.#levels.open(name, need.deadlineMs);
+    const replica = await this.#levels.open(name, need);
     return await this.#levels.read(replica, need, async () => {
       const { image } = replica;
       return await image.rehearse((rehearsal) => {

@@ -95,7 +95,8 @@ export class Forwarding {
         const mayRepeat = didNothing || (isSafe && isUncertain);
         const isLate = deadlineMs - clock.monotonicMs() <= FORWARD_RETRY_MS;
         if (!mayRepeat || isLate || error instanceof NobodyToAsk) {
-          throw didNothing && doubt !== null ? doubt : error;
+          const saysNothing = didNothing || isFailure(error, "busy");
+          throw saysNothing && doubt !== null ? doubt : error;
         }
         // It was deposed, or has not finished taking up the lead.
         await clock.sleep(FORWARD_RETRY_MS);

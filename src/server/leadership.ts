@@ -153,7 +153,6 @@ export class Leadership {
   async resignToAnybody(): Promise<void> {
     if (this.#claim === null) return;
     this.#options.log.warn("nobody has a link to this leader; it resigns");
-    this.#mayResign = false;
     await this.#resign("");
   }
 
@@ -200,7 +199,10 @@ export class Leadership {
     if (this.#leading !== leading) return;
     this.#endLead();
     // Those it makes way for are in no roster of its own: only time lets them go first.
-    if (successor === "") this.#quietUntilMs = clock.monotonicMs() + MAKE_WAY_MS;
+    if (successor === "") {
+      this.#mayResign = false;
+      this.#quietUntilMs = clock.monotonicMs() + MAKE_WAY_MS;
+    }
     if (this.#open) this.#standBy(system).on({ kind: "resigned" });
   }
 

@@ -31,11 +31,11 @@ export class Levels {
     this.#options = options;
   }
 
-  async open(name: string, deadlineMs: number): Promise<Replica> {
+  async open(name: string, need: Need): Promise<Replica> {
     const { catalog, clock } = this.#options;
-    if (!catalog.has(name) && !catalog.isLeading) await this.#learn(deadlineMs);
+    if (!catalog.has(name) && !catalog.isLeading) await this.#learn(need);
     return catalog.peek(name) ??
-      await withDeadline(clock, deadlineMs, catalog.wait(name), `open ${name}`);
+      await withDeadline(clock, need.deadlineMs, catalog.wait(name), `open ${name}`);
   }
 
   /**
@@ -55,15 +55,16 @@ export class Levels {
   }
 
   /** A database that was created elsewhere a moment ago: the catalog as it was after this call. */
-  async #learn(deadlineMs: number): Promise<void> {
+  async #learn({ level, minEpoch, deadlineMs }: Need): Promise<void> {
     const { catalog, forwarding } = this.#options;
     const { replica } = catalog.system;
     try {
       const epoch = await forwarding.prove(SYSTEM_DATABASE, deadlineMs, () => replica.prove());
       await this.#reached(replica, epoch, deadlineMs);
       await catalog.refresh();
-    } catch {
-      // Nobody can be asked: what this node knows is all there is to say.
+    } catch (error) {
+      // Only a read of what this node knows may rest on that.
+      if (level === "linearizable" || minEpoch !== undefined) throw error;
     }
   }
 

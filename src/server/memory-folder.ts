@@ -2,7 +2,7 @@
  * The folder of images and workspaces. Nothing in it outlives its process: everything comes from
  * the store, so what a dead process left is removed by whoever finds its lock free.
  */
-import { mkdirSync, readdirSync, rmSync, statfsSync } from "node:fs";
+import { mkdirSync, readdirSync, renameSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Failure } from "../base/failure.ts";
@@ -57,10 +57,7 @@ function openFolder(base: string, name: string, log: Log): MemoryFolder {
   return {
     path,
     temporary: (purpose) => join(path, `${purpose}-${++files}`),
-    remove: () => {
-      rmSync(path, { recursive: true, force: true });
-      lock.release();
-    },
+    remove: () => remove(path, lock),
   };
 }
 
@@ -88,12 +85,27 @@ function removeLeftovers(base: string, log: Log): void {
     try {
       const lock = lockExisting(join(path, LOCK));
       if (!lock) continue;
-      rmSync(path, { recursive: true, force: true });
-      lock.release();
+      remove(path, lock);
       log.info("removed the memory of a process that is gone", { path });
     } catch (error) {
       // Another user's, or one that is being made or removed at this moment.
       log.debug("left a folder of memory alone", { path, cause: String(error) });
     }
   }
+}
+
+/**
+ * Removes a folder whose lock this process holds. Under another name, so that a process that makes
+ * it anew meanwhile has one that nobody removes.
+ */
+function remove(path: string, lock: FileLock): void {
+  const doomed = `${path}.gone-${process.pid}`;
+  try {
+    renameSync(path, doomed);
+  } catch (error) {
+    // Somebody has removed it by hand.
+    if (Object(error).code !== "ENOENT") throw error;
+  }
+  rmSync(doomed, { recursive: true, force: true });
+  lock.release();
 }

@@ -57,7 +57,7 @@ export class NodeLinks implements Links {
 
   async call(claim: Claim): Promise<"linked" | DialOutcome> {
     const { book, self, transport, log } = this.#options;
-    const where = await book.find(claim.node);
+    const where = await book.find(claim.node, claim.address);
     if (!where || where.peerAddress === "") return await this.#probe(claim);
     this.#options.proofs.expectClaim(claim.epoch);
     try {
@@ -273,10 +273,13 @@ export class NodeLinks implements Links {
   async #onLeaderStore(failingMs: number): Promise<void> {
     const { events, system, clock, storeFailingMs } = this.#options;
     const isFailing = failingMs > STORE_FAILING_MS;
+    const link = this.#link;
     if (isFailing === this.#isLeaderStoreFailing) return;
     if (isFailing) {
       const startedMs = clock.monotonicMs();
       await system().follow().catch(() => {});
+      // What was said of a leader before says nothing of this one.
+      if (this.#link !== link) return;
       if (storeFailingMs() > 0 || clock.monotonicMs() - startedMs > OWN_STORE_MS) return;
     }
     this.#isLeaderStoreFailing = isFailing;

@@ -98,6 +98,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
         remove: () => this.#record.remove(this.#membership.self()),
       },
       onChange: () => this.cluster.changed(),
+      onReplaced: (failure) => this.#fail(failure),
     });
     this.#membership = membershipOf(config, address, parts, {
       ...taken,

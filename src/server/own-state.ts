@@ -2,7 +2,7 @@
  * What a state means for this node: its port takes work or does not, its file and its link say so, and
  * a node that retires leaves the roster. `broker-states.ts` says when.
  */
-import { describe } from "../base/failure.ts";
+import { describe, type Failure } from "../base/failure.ts";
 import type { BrokerState } from "../members/roster.ts";
 import { BrokerStates } from "./broker-states.ts";
 import type { Catalog } from "./catalog.ts";
@@ -20,6 +20,7 @@ export interface OwnStateOptions {
   readonly file: { write(): Promise<void>; remove(): Promise<void> };
   /** What this node says of itself has changed. */
   onChange(): void;
+  onReplaced(failure: Failure): void;
 }
 
 export class OwnState {
@@ -51,6 +52,7 @@ export class OwnState {
       onRecalled: (state) => void this.states.order(state),
       file,
       membership: { retire: () => membership().retire(), join: () => membership().join() },
+      onReplaced: options.onReplaced,
     });
   }
 

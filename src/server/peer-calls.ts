@@ -45,6 +45,8 @@ export interface PeerCallsOptions {
 
 interface Line {
   readonly calls: Promise<Calls>;
+  /** Once it stands. */
+  open: Calls | null;
   /** The process at the other end, where the caller knew it. */
   readonly nonce: string;
 }
@@ -87,13 +89,13 @@ export class PeerCalls {
     const known = this.#lines.get(where.node);
     const isSame = known &&
       (where.nonce === "" || known.nonce === "" || known.nonce === where.nonce);
-    if (isSame) return known.calls;
+    if (isSame && !known.open?.isSilent) return known.calls;
     const forget = () => {
       if (this.#lines.get(where.node) === line) this.#lines.delete(where.node);
     };
-    const line: Line = { nonce: where.nonce, calls: this.#connect(where, forget) };
+    const line: Line = { nonce: where.nonce, open: null, calls: this.#connect(where, forget) };
     this.#lines.set(where.node, line);
-    line.calls.catch(forget);
+    line.calls.then((calls) => line.open = calls, forget);
     return line.calls;
   }
 
@@ -135,7 +137,10 @@ export class PeerCalls {
         await membership.onTold();
         return { head: {}, text: "" };
       case "prove":
-        return { head: { epoch: await requests.proveHere(String(fields["database"])) }, text: "" };
+        return {
+          head: { epoch: await this.#prove(String(fields["database"]), deadlineMs) },
+          text: "",
+        };
       case "create":
         await requests.create(String(fields["database"]), {});
         return { head: {}, text: "" };
@@ -149,11 +154,19 @@ export class PeerCalls {
           subject: String(fields["subject"]),
           ...(typeof key === "string" && { idempotencyKey: key }),
           ...(Array.isArray(fields["forgets"]) && { forgets: fields["forgets"].map(String) }),
-          deadlineMs: Math.min(deadlineMs, clock.monotonicMs() + Number(fields["timeout_ms"])),
+          deadlineMs: Number.isFinite(fields["timeout_ms"])
+            ? Math.min(deadlineMs, clock.monotonicMs() + Number(fields["timeout_ms"]))
+            : deadlineMs,
         });
         return { head: { epoch: answer.epoch }, text: answer.text };
       }
     }
     throw new Failure("invalid", `This node answers no ${JSON.stringify(name.slice(0, 40))}`);
+  }
+
+  /** No longer than who asks waits: calls that wait for a database to open take places of others. */
+  #prove(database: string, deadlineMs: number): Promise<number> {
+    const { clock, requests } = this.#options;
+    return withDeadline(clock, deadlineMs, requests.proveHere(database), `prove ${database}`);
   }
 }

@@ -4,7 +4,7 @@
  * without a link; there it finds its own row changed when an operator wants it back.
  */
 import type { Clock } from "../base/clock.ts";
-import { describe } from "../base/failure.ts";
+import { describe, type Failure, isFailure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import type { BrokerState } from "../members/roster.ts";
 
@@ -19,6 +19,8 @@ export interface RetirementOptions {
   readonly file: { write(): Promise<void>; remove(): Promise<void> };
   /** Ends and takes up its part in the cluster. */
   readonly membership: { retire(): void; join(): Promise<void> };
+  /** Another process has taken this node's id meanwhile: this one must end. */
+  onReplaced(failure: Failure): void;
 }
 
 /** How often the row is read in the image; the image itself follows at the pace of a poll. */
@@ -55,7 +57,7 @@ export class Retirement {
 
   /** Takes its place again, as soon as the store lets it. */
   async end(): Promise<void> {
-    const { clock, log, file, membership } = this.#options;
+    const { clock, log, file, membership, onReplaced } = this.#options;
     this.#cancel();
     this.#isAway = false;
     while (this.#open) {
@@ -63,6 +65,7 @@ export class Retirement {
         await file.write();
         return await membership.join();
       } catch (error) {
+        if (isFailure(error, "conflict")) return onReplaced(error);
         log.warn("could not come back to the roster", { cause: describe(error) });
         await clock.sleep(RETRY_MS);
       }

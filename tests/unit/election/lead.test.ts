@@ -55,10 +55,20 @@ describe("the heartbeat of a leader", () => {
 });
 
 describe("a leader without a link", () => {
-  test("asks after ten seconds whether to resign, once, and again only after it had one", () => {
-    const alone = (nowMs: number) => ({ links: nowMs >= 40_000 && nowMs < 41_000 ? 1 : 0 });
-    const resigned = lead(90_000, alone).filter((what) => what.endsWith("resign"));
-    expect(resigned).toEqual(["10000 resign", "51000 resign"]);
+  const looks = (untilMs: number, links: (nowMs: number) => number) =>
+    lead(untilMs, (nowMs) => ({ links: links(nowMs) }))
+      .filter((what) => what.endsWith("resign"))
+      .map((what) => Number(what.split(" ")[0]) / 1000);
+
+  test("looks after ten seconds whether to resign, and ever more seldom while nobody is there", () => {
+    const alone = looks(3_600_000, () => 0);
+    expect(alone.slice(0, 7)).toEqual([10, 30, 70, 150, 310, 630, 1230]);
+    expect(alone.slice(7)).toEqual([1830, 2430, 3030]);
+  });
+
+  test("begins anew when it had one", () => {
+    expect(looks(90_000, (nowMs) => (nowMs >= 40_000 && nowMs < 41_000 ? 1 : 0)))
+      .toEqual([10, 30, 51, 71]);
   });
 
   test("that had to claim again after it resigned stays", () => {

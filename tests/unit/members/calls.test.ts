@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import { Failure } from "../../../src/base/failure.ts";
-import { PEER_CALL_GRACE_MS } from "../../../src/base/limits.ts";
+import { PEER_CALL_GRACE_MS, PEER_SILENT_MS } from "../../../src/base/limits.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { type Answerer, Answers } from "../../../src/members/answers.ts";
 import { CALL_TYPE, type Message } from "../../../src/members/call-frame.ts";
@@ -219,6 +219,30 @@ describe("too many calls", () => {
     const [large, small] = await outcomes([call("x".repeat(5_000)), call("y")]);
     expect(large).toHaveLength(5_002);
     expect(small).toStartWith("busy: ");
+  });
+});
+
+describe("a channel on which nothing comes back", () => {
+  test("is silent when a call had no answer for long, until something comes", async () => {
+    let reply = (): void => {};
+    answer = ({ text }) => new Promise((resolve) => reply = () => resolve({ head: {}, text }));
+    const asked = call("anybody?", 2_000);
+    nodes.pass(2_000 + 2 * PEER_CALL_GRACE_MS);
+    expect(await outcome(asked)).toStartWith("uncertain: ");
+    expect(calls.isSilent).toBe(false);
+    nodes.pass(PEER_SILENT_MS);
+    expect(calls.isSilent).toBe(true);
+    reply();
+    nodes.pass(10);
+    expect(calls.isSilent).toBe(false);
+  });
+
+  test("is not silent when nothing was asked, or everything answered", async () => {
+    nodes.pass(10 * PEER_SILENT_MS);
+    expect(calls.isSilent).toBe(false);
+    expect(await outcome(call("x"))).toBe("<x>");
+    nodes.pass(10 * PEER_SILENT_MS);
+    expect(calls.isSilent).toBe(false);
   });
 });
 

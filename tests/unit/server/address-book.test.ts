@@ -2,6 +2,7 @@ import { beforeEach, describe, expect, test } from "bun:test";
 import { seededRandom } from "../../../src/base/random.ts";
 import type { Member, RosterMessage } from "../../../src/members/roster.ts";
 import { AddressBook } from "../../../src/server/address-book.ts";
+import { brokerKey } from "../../../src/epoch/key.ts";
 import { BrokerRecord } from "../../../src/server/broker-record.ts";
 import { LeaderHeartbeat } from "../../../src/server/cluster-files.ts";
 import { SimulatedClock, Timeline } from "../../support/simulated-clock.ts";
@@ -64,6 +65,13 @@ describe("where a node is", () => {
     expect(await book.find("n2")).toEqual(PLACE);
   });
 
+  test("is what its own file says, where the roster is of a time before it moved", async () => {
+    book.onRoster(roster(member("n2", { address: "http://old", peer_address: "old:8443" })));
+    await record("n2");
+    expect(await book.find("n2", "http://n2")).toEqual(PLACE);
+    expect(await book.find("n2", "http://old")).toMatchObject({ peerAddress: "old:8443" });
+  });
+
   test("is what leader.json says, where it has no file", async () => {
     const heartbeat = new LeaderHeartbeat({ store, clock, random: seededRandom(2) });
     await heartbeat.beat({
@@ -90,6 +98,17 @@ describe("the other nodes", () => {
     book.onRoster(roster(member("n1"), member("n4")));
     expect(names()).toEqual(["n4"]);
     expect(book.files().map(({ node }) => node).sort()).toEqual(["n2", "n3"]);
+  });
+
+  test("are those whose files can be read, whatever the others hold", async () => {
+    await record("n2");
+    for (
+      const [node, text] of [["n3", "null"], ["n4", "no JSON"], ["n5", '{"format":2}']] as const
+    ) {
+      await store.replace(brokerKey(node), new TextEncoder().encode(text), null);
+    }
+    await book.readFiles(1_800_000, clock);
+    expect(book.files().map(({ node }) => node)).toEqual(["n2"]);
   });
 
   test("are not those whose files were not written for too long", async () => {

@@ -188,10 +188,13 @@ describe("the rows", () => {
 describe("a node that has retired", () => {
   let row: BrokerState;
   let failures: number;
+  /** Another process has its id. */
+  let isTaken: boolean;
 
   function retired(): Retirement {
     row = "retiring";
     failures = 0;
+    isTaken = false;
     const fails = () => failures-- > 0;
     return new Retirement({
       clock,
@@ -208,8 +211,12 @@ describe("a node that has retired", () => {
       },
       membership: {
         retire: () => void done.push("left"),
-        join: () => Promise.resolve(void done.push("joined")),
+        join: () =>
+          isTaken
+            ? Promise.reject(new Failure("conflict", "taken"))
+            : Promise.resolve(void done.push("joined")),
       },
+      onReplaced: ({ message }) => void done.push(`replaced: ${message}`),
     });
   }
 
@@ -230,6 +237,16 @@ describe("a node that has retired", () => {
     expect(retirement.isAway).toBe(false);
     pass(10_000);
     expect(done.slice(5)).toEqual([]);
+  });
+
+  test("does not try for ever to come back where another process has its id", () => {
+    const retirement = retired();
+    void retirement.leave();
+    pass(100);
+    isTaken = true;
+    void retirement.end();
+    pass(10_000);
+    expect(done.slice(2)).toEqual(["file written", "replaced: taken"]);
   });
 
   test("comes back as soon as the store lets it", () => {

@@ -206,6 +206,20 @@ describe("a node's own file", () => {
     live.clear();
   });
 
+  test("is not taken from one that writes at the same moment and answers", async () => {
+    const old = new BrokerRecord(recordParts());
+    store.next("replace", async (apply) => {
+      await old.write(facts("old"));
+      live.add("http://old");
+      return await apply();
+    });
+    await expect(new BrokerRecord(recordParts()).write(facts("new"))).rejects.toMatchObject({
+      kind: "conflict",
+    });
+    expect(await file()).toMatchObject({ nonce: "old" });
+    live.clear();
+  });
+
   test("replaces what an earlier process left, with one request afterwards", async () => {
     await new BrokerRecord(recordParts()).write(facts("old"));
     const record = new BrokerRecord(recordParts());

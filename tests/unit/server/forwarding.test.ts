@@ -167,6 +167,17 @@ describe("a write that is forwarded", () => {
     expect(result.value).toEqual(["uncertain", undefined, undefined]);
   });
 
+  test("stays uncertain when the next leader is too busy to look [I7]", () => {
+    const { execute, until } = forwarding(["uncertain", "busy"]);
+    const answer = execute("key");
+    until(1_500);
+    expect(answer.value).toEqual(["uncertain", undefined, undefined]);
+    const { execute: other, until: pass } = forwarding(["busy"]);
+    const busy = other("key");
+    pass(1_500);
+    expect(busy.value).toEqual(["busy", undefined, undefined]);
+  });
+
   test("ends at its deadline with what was said last", () => {
     const { execute, until } = forwarding(Array.from({ length: 99 }, () => "elsewhere" as const));
     const result = execute();

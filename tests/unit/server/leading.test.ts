@@ -103,14 +103,14 @@ describe("what a leader does first", () => {
   });
 });
 
-test("a leader without a link for ten seconds makes way once, and again after it had one", () => {
+test("a leader without a link looks for others after ten seconds, and again while it has none", () => {
   const { leading, world, told, pass } = lead(() => Promise.resolve(true));
   world.links = 0;
   pass(60_000);
-  expect([told, leading.mayResign]).toEqual([["resign"], false]);
+  expect([told, leading.mayResign]).toEqual([["resign", "resign"], true]);
   world.links = 2;
   pass(1_000);
   world.links = 0;
   pass(60_000);
-  expect(told).toEqual(["resign", "resign"]);
+  expect(told).toEqual(["resign", "resign", "resign", "resign"]);
 });
