@@ -88,8 +88,9 @@ async function keyed(cluster: ClusterNodes, node: NodeProcess, key: string): Pro
 /** Nobody stood for election after the first links stood. */
 function expectQuiet(cluster: ClusterNodes): void {
   for (const { log } of cluster.nodes) {
-    const since = log.slice(log.lastIndexOf(" serving "));
-    expect(since).not.toMatch(/to=(asking|candidate|claiming|watching)/);
+    const servingAt = log.lastIndexOf(" serving ");
+    expect(servingAt).toBeGreaterThan(-1);
+    expect(log.slice(servingAt)).not.toMatch(/to=(asking|candidate|claiming|watching)/);
   }
 }
 

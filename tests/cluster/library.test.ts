@@ -98,6 +98,7 @@ describe("three programs", () => {
       });
       const views = await program.ask("GET", "/views") as View[];
       const leaders = views.map(({ leader }) => leader?.id ?? null);
+      expect(leaders).toContain(a.id);
       expect(leaders.indexOf(a.id)).toBeLessThan(leaders.lastIndexOf(null));
       expect(leaders.lastIndexOf(null)).toBeLessThan(leaders.indexOf(b.id));
     }

@@ -155,6 +155,8 @@ async function storeRequests(node: NodeProcess): Promise<Record<string, number>>
   const requests = [...metrics].filter(([name]) =>
     name.startsWith("headgate_store_requests_total") && !name.includes("replace")
   );
+  // It has read the chain when it joined.
+  expect(requests.length).toBeGreaterThan(0);
   return Object.fromEntries(requests);
 }
 

@@ -23,6 +23,12 @@ if (SEED !== undefined) {
     console.log(totals(reports));
     expect(complaints(reports)).toEqual([]);
     expect(reports.length).toBe(count);
+    // Enough has happened for that to mean something.
+    const sum = (name: "acknowledged" | "faults" | "claims") =>
+      reports.reduce((all, report) => all + report[name], 0);
+    expect(sum("acknowledged")).toBeGreaterThan(10 * count);
+    expect(sum("faults")).toBeGreaterThan(count);
+    expect(sum("claims")).toBeGreaterThan(2 * count);
   }, MINUTES_MS);
 
   test("a cluster to which nothing happens has one claim, and answers everything", () => {

@@ -1,4 +1,5 @@
 /** What goes wrong in a simulated cluster, by chance, and how it comes right again. */
+import { isFailure } from "../../src/base/failure.ts";
 import type { Random } from "../../src/base/random.ts";
 import type { SimulatedCluster } from "./simulated-cluster.ts";
 import type { Timeline } from "./simulated-clock.ts";
@@ -10,6 +11,7 @@ export interface MishapParts {
   readonly cluster: SimulatedCluster;
   /** Mean time between two. */
   readonly everyMs: number;
+  violated(invariant: string, what: string): void;
   trace(what: string): void;
 }
 
@@ -81,14 +83,19 @@ export class Mishaps {
 
   /** As on SIGTERM: hands over, ends in order, and comes back. */
   #leave(node: string): void {
-    const { cluster, trace } = this.#parts;
+    const { cluster, trace, violated } = this.#parts;
     const member = cluster.member(node);
     if (!member?.isServing || member.clock.isPaused) return;
     this.#tell("leave", `${node} leaves`);
+    // The weather may be in its way; anything else is a bug.
+    const failed = (error: unknown) => {
+      if (!isFailure(error)) violated("I8", `${node} cannot leave: ${error}`);
+      trace(`${node} cannot leave: ${error}`);
+    };
     void member.leave()
-      .catch((error) => trace(`${node} cannot hand over: ${error}`))
+      .catch(failed)
       .then(() => member.stop())
-      .catch(() => {})
+      .catch(failed)
       .then(() => {
         if (cluster.member(node) === member) cluster.kill(node);
         this.#later(this.#between(50, 5_000), () => cluster.start(node), true);

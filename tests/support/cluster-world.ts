@@ -5,6 +5,7 @@
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { isFailure } from "../../src/base/failure.ts";
 import { createLog, type Log } from "../../src/base/log.ts";
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { SYSTEM_DATABASE } from "../../src/epoch/name.ts";
@@ -83,6 +84,11 @@ export class ClusterWorld {
       onSent: (request) => this.#sent(request),
       onHeard: (request, outcome) => this.#heard(request, outcome),
       onEvent: (member) => this.#touched = member,
+      onEnd: (process, error) => {
+        // A start without the store may fail; what is fenced goes on (I8).
+        if (isFailure(error, "unavailable", "uncertain")) return;
+        violated("I8", `${process} ended by itself: ${error}`);
+      },
       trace,
     });
     this.#checks = new Checks({
@@ -155,9 +161,10 @@ export class ClusterWorld {
       this.pass(5_000);
       this.#clients.start(2 + random.below(3));
       const trace = (what: string) => this.trace(what);
+      const violated = (invariant: string, what: string) => this.violated(invariant, what);
       const everyMs = 4_000 + random.below(20_000);
       if (!this.#options.isCalm) {
-        this.#mishaps = new Mishaps({ timeline, random, cluster, everyMs, trace });
+        this.#mishaps = new Mishaps({ timeline, random, cluster, everyMs, trace, violated });
       }
       this.pass(this.#options.roughMs ?? 60_000 + random.below(120_000));
       if (this.violations.length === 0) this.#calmDown();

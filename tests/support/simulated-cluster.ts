@@ -3,7 +3,7 @@
  * to them. Processes run the product's election and links; nothing here tells them who leads.
  */
 import { join } from "node:path";
-import { describe } from "../../src/base/failure.ts";
+import { describe, Failure } from "../../src/base/failure.ts";
 import type { Log } from "../../src/base/log.ts";
 import type { Random } from "../../src/base/random.ts";
 import type { Bucket } from "./simulated-bucket.ts";
@@ -27,6 +27,8 @@ export interface ClusterParts {
   onSent(request: SentRequest): void;
   onHeard(request: SentRequest, outcome: unknown): void;
   onEvent(member: SimulatedMember): void;
+  /** A process has ended by itself; `conflict` where another one has its id. */
+  onEnd?(process: string, error: unknown): void;
   /** What happens to nodes, for whoever reads it. */
   trace(what: string): void;
 }
@@ -156,16 +158,17 @@ export class SimulatedCluster {
       onHeard,
       onEvent,
       crashesAt: () => false,
-      onExit: (_, why) => this.#ended(node, member, why),
+      onExit: (_, why) => this.#ended(node, member, new Failure("conflict", why)),
     });
     node.member = member;
-    member.start().catch((error) => this.#ended(node, member, describe(error)));
+    member.start().catch((error) => this.#ended(node, member, error));
   }
 
   /** A process that ended by itself is started again, as an operator's machine does it. */
-  #ended(node: Node, member: SimulatedMember, why: string): void {
+  #ended(node: Node, member: SimulatedMember, error: unknown): void {
     if (node.member !== member) return;
-    this.#parts.trace(`${member.name} ends: ${why}`);
+    this.#parts.onEnd?.(member.name, error);
+    this.#parts.trace(`${member.name} ends: ${describe(error)}`);
     this.kill(node.name);
     this.#parts.timeline.schedule(RESTART_MS, () => this.start(node.name));
   }

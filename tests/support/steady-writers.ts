@@ -55,10 +55,11 @@ export class SteadyWriters {
     return this.#acknowledged.slice(from);
   }
 
-  /** The longest time between two acknowledgements since `sinceMs`. */
+  /** The longest time between `sinceMs` and the acknowledgements since; Infinity without any. */
   longestGapMs(sinceMs: number): number {
-    const times = this.acknowledged(sinceMs).map(({ atMs }) => atMs);
-    return Math.max(0, ...times.slice(1).map((atMs, index) => atMs - times[index]!));
+    const times = [sinceMs, ...this.acknowledged(sinceMs).map(({ atMs }) => atMs)];
+    if (times.length < 2) return Infinity;
+    return Math.max(...times.slice(1).map((atMs, index) => atMs - times[index]!));
   }
 
   /** Resolves when the last write of each has its answer. */

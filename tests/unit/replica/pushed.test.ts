@@ -176,17 +176,23 @@ describe("an owner that hands over", () => {
   });
 
   test("answers what is under way when it is durable, and refuses what waits [I3, I7]", async () => {
-    const answers = Array.from(
-      { length: 4 },
-      (_, n) =>
-        owner.execute(bench.write("INSERT INTO t VALUES (?)", [n])).then(
-          () => "done",
-          (error) => error.kind,
-        ),
-    );
+    const kindOf = (n: number) =>
+      owner.execute(bench.write("INSERT INTO t VALUES (?)", [n])).then(
+        () => "done",
+        (error) => error.kind,
+      );
+    const put = held();
+    bench.store.next("create", put.fate, { key: key(3) });
+    const first = kindOf(0);
+    await bench.settle(put.arrived);
+    const rest = [1, 2, 3].map(kindOf);
     ownerNode.systemClaim = null;
-    await bench.settle(owner.release(stepping));
-    const outcomes = await bench.settle(Promise.all(answers));
+    const released = owner.release(stepping);
+    put.release();
+    await bench.settle(released);
+    const outcomes = await bench.settle(Promise.all([first, ...rest]));
+    expect(outcomes[0]).toBe("done");
+    expect(outcomes).toContain("elsewhere");
     bench.pass(12_000);
     const rows = await shown(owner);
     expect(outcomes.filter((outcome) => outcome === "done").length).toBe(rows.length);
