@@ -20,6 +20,8 @@ export interface ClaimOptions {
   readonly pageSize: number;
   /** Epoch of our claim in `system`, or null when this is that claim. */
   readonly systemClaim: number | null;
+  /** Whether the claim of `system` is won, where that is on its way too. */
+  readonly lead?: Promise<boolean> | undefined;
   /** Asked before a chain other than `system` is claimed: whoever was deposed finds out here. */
   proveLead?(): Promise<unknown> | undefined;
   /** Takes the claim into the image, once nothing lies after it. False when nobody wants it now. */
@@ -53,7 +55,7 @@ export async function claimChain(parts: Parts, options: ClaimOptions): Promise<C
     const result = await appender.append(tipOf(epoch), epoch.bytes);
     parts.crashPoint("claim.after_append");
     const isOurs = result.outcome === "won" && !(await hasEpochAfter(chain, number));
-    if (isOurs && await options.accept(epoch)) {
+    if (isOurs && await (options.lead ?? true) && await options.accept(epoch)) {
       return { outcome: "won", workspace, appender, nodeId, epoch };
     }
     await workspace.close();
@@ -66,12 +68,12 @@ export async function claimChain(parts: Parts, options: ClaimOptions): Promise<C
 
 /** The workspace, opened while the store is asked whether this node still leads. */
 async function openProved(parts: Parts, options: ClaimOptions): Promise<Workspace> {
-  const { chain, image, pageSize, systemClaim, proveLead } = options;
+  const { chain, image, pageSize, systemClaim, lead, proveLead } = options;
   const opening = parts.openWorkspace(chain.name, image, pageSize);
   // It is heard of below, or does not matter any more.
   opening.catch(() => {});
   try {
-    if (systemClaim !== null) await proveLead?.();
+    if (systemClaim !== null && !lead) await proveLead?.();
   } catch (error) {
     await opening.then((workspace) => workspace.close(), () => {});
     throw error;

@@ -26,6 +26,8 @@ export interface ClaimWish {
   readonly over?: number;
   /** A look at the store sent since (monotonic ms) is enough; else there is one before the claim. */
   readonly currentSinceMs?: number;
+  /** This node's claim of `system` is on its way: whether it was won. Nothing is owned before. */
+  readonly lead?: Promise<boolean>;
 }
 
 /** The newest claim in the image, or null in a chain without any (there is no such chain). */

@@ -24,11 +24,16 @@ export async function catchUp(
   image: Image,
   onApplied: OnApplied,
 ): Promise<void> {
+  let next = chain.store.get(epochKey(chain, image.head.epoch + 1));
   while (true) {
     const head = image.head;
     const key = epochKey(chain, head.epoch + 1);
-    const stored = await chain.store.get(key);
+    const stored = await next;
     if (stored === null) return;
+    // Where there is one, there may be more: asked for while this one is checked and applied.
+    next = chain.store.get(epochKey(chain, head.epoch + 2));
+    // It is heard of in the next round, if there is one.
+    next.catch(() => {});
     const epoch = await decodeSliced(stored.bytes, key, parts.clock);
     if (epoch.header.minEpoch !== head.epoch + 1 || epoch.header.maxEpoch !== head.epoch + 1) {
       throw new Failure(

@@ -145,7 +145,7 @@ export class Replica {
         }
         if (this.dropped && !options.isCreate) throw dropped(this.name);
         this.#life.enter("claim");
-        await this.#tenure.begin(systemClaim);
+        await this.#tenure.begin(systemClaim, options.lead);
         // Lost meanwhile: this chain goes with `system`.
         if (systemClaim !== null && systemClaim !== this.#hooks.systemClaim()) await this.giveUp();
         return this.#tenure.owner !== null;

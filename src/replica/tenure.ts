@@ -60,7 +60,7 @@ export class Tenure {
   }
 
   /** Claims the chain; the lifecycle is `claiming`. There is an owner afterwards if it was won. */
-  async begin(systemClaim: number | null): Promise<void> {
+  async begin(systemClaim: number | null, lead?: Promise<boolean>): Promise<void> {
     const { chain, durable, life, hooks, catchUp, onMismatch } = this.#options;
     try {
       const claim = await claimChain(this.#parts, {
@@ -68,6 +68,7 @@ export class Tenure {
         image: durable.image,
         pageSize: durable.pageSize,
         systemClaim,
+        lead,
         proveLead: () => hooks.proveLead?.(),
         accept: (epoch) => this.#accept(epoch),
         onRefused: () => void this.#owner?.refused(),

@@ -7,7 +7,6 @@ import { describe, Failure } from "../base/failure.ts";
 import { TAKEN_AT_ONCE_MAX } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
-import type { ClaimWish } from "../replica/claims.ts";
 import type { Parts } from "../replica/parts.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -165,19 +164,9 @@ export class Catalog {
     });
   }
 
-  /** Takes the chains of the leader before, which may not know yet that it is none. */
-  async claimAll(wish: ClaimWish = {}): Promise<void> {
-    const { systemClaim } = this.#options.hooks;
-    await this.#each("claim", async (replica) => {
-      if (replica.dropped || await replica.claim(systemClaim(), wish)) return;
-      // There was more than it knew.
-      if (this.isLeading && !replica.dropped) await replica.claim(systemClaim());
-    });
-  }
-
   /** Completes drops that were cut off after their tombstone. Needs leadership. */
   async finishDrops(): Promise<void> {
-    await this.#each("finish dropping", async (replica) => {
+    await this.each("finish dropping", async (replica) => {
       await this.#inTurn(replica.name, async () => {
         // A drop and a create may have had their turns before.
         if (replica.dropped && this.#open.get(replica.name) === replica) await this.#drop(replica);
@@ -195,8 +184,8 @@ export class Catalog {
     this.#open.clear();
   }
 
-  /** A few at a time: each may need a copy of its database. */
-  async #each(what: string, work: (replica: Replica) => Promise<void>): Promise<void> {
+  /** A few at a time: each may need a copy of its database. Never rejects. */
+  async each(what: string, work: (replica: Replica) => Promise<void>): Promise<void> {
     const waiting = [...this.#entries];
     const one = async () => {
       for (let next = waiting.shift(); next; next = waiting.shift()) {

@@ -7,6 +7,7 @@ import { Failure } from "../base/failure.ts";
 import { SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { AddressBook } from "./address-book.ts";
 import type { Catalog } from "./catalog.ts";
+import { claimAhead, claimAll } from "./claim-chains.ts";
 import type { Leadership } from "./leadership.ts";
 import type { LinkTransport } from "./links.ts";
 import type { NodeLinks } from "./node-links.ts";
@@ -33,14 +34,23 @@ export class LeadWork {
     this.#options = options;
   }
 
+  /** This node's claim of `system`, by that epoch, is about to be made. */
+  claiming(systemClaim: number, lead: Promise<boolean>): void {
+    const { catalog, preparation } = this.#options;
+    const databases = preparation.claimedAhead;
+    const wish = { ...preparation.wish(undefined), lead };
+    if (databases.size > 0) void claimAhead(catalog, databases, systemClaim, wish);
+  }
+
   async begin(isSuccessor: boolean): Promise<void> {
-    const { catalog, preparation, onLead } = this.#options;
+    const { catalog, preparation, leadership, onLead } = this.#options;
+    const systemClaim = () => leadership.claim;
     // Those that are known here; clients wait for them.
-    if (isSuccessor) void catalog.claimAll(preparation.wish(undefined));
+    if (isSuccessor) void claimAll(catalog, systemClaim, preparation.wish(undefined));
     preparation.over();
     await catalog.system.database.prepare();
     await catalog.refresh();
-    if (isSuccessor) void catalog.claimAll();
+    if (isSuccessor) void claimAll(catalog, systemClaim);
     await onLead();
     void catalog.finishDrops();
   }

@@ -2,53 +2,23 @@
  * Whether this node leads: stands by until the rules of `election/` say claim, leads until it is
  * deposed or steps down, and stands by again, in one process. The store decides.
  */
-import type { Clock } from "../base/clock.ts";
 import { describe, Failure } from "../base/failure.ts";
-import type { Log } from "../base/log.ts";
-import { dampingMs } from "../election/damping.ts";
-import { MAKE_WAY_MS } from "../election/lead.ts";
 import type { HandOver } from "../http/node.ts";
-import type { ClaimWish, Ownership } from "../replica/claims.ts";
+import type { Ownership } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
-import type { Store } from "../store/store.ts";
-import type { LeaderHeartbeat } from "./cluster-files.ts";
-import { Leading, type LeadingOptions } from "./leading.ts";
+import { Leading } from "./leading.ts";
+import type { LeadershipOptions } from "./leadership-options.ts";
 import { checkReplaced, wasOwner } from "./last-owner.ts";
-import type { Links } from "./links.ts";
+import { Quiet } from "./quiet.ts";
 import { watchStalls } from "./stall.ts";
-import { StandingBy, type StandingByOptions, type Taken } from "./standing-by.ts";
-import { chooseSuccessor, nextLeader, type OwnershipWaiters, successors } from "./succession.ts";
-
-export interface LeadershipOptions
-  extends Pick<LeadingOptions, "links" | "resignIfOthers">, Pick<StandingByOptions, "onHeard"> {
-  readonly store: Store;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly node: { readonly id: string; readonly address: string };
-  readonly peerAddress: string;
-  readonly eligible: boolean;
-  readonly heartbeat: LeaderHeartbeat;
-  readonly heartbeatMs: number;
-  readonly staleMs: number;
-  readonly network: Links;
-  /** How `system` is to be claimed over that claim. */
-  wish(over: number | undefined): ClaimWish;
-  /** It is about to resign in favour of that node. */
-  onStepDown(successor: string): void;
-  /** The claim is won: links may be taken from now on. */
-  onWon(claim: number): void;
-  /**
-   * What a new leader does first. `isSuccessor` when another node led before: its chains are to be
-   * claimed, or it may go on with them.
-   */
-  onLead(isSuccessor: boolean): Promise<void>;
-  /** This node leads no more. */
-  onDeposed(): void;
-  /** Gives up all chains but `system` in order, so that a successor finds nothing in flight. */
-  release(): Promise<void>;
-  /** Another process runs with this node's id: this one must end. */
-  onReplaced(failure: Failure): void;
-}
+import { StandingBy, type Taken } from "./standing-by.ts";
+import {
+  chooseSuccessor,
+  doesNotLead,
+  nextLeader,
+  type OwnershipWaiters,
+  successors,
+} from "./succession.ts";
 
 export class Leadership {
   readonly #options: LeadershipOptions;
@@ -57,15 +27,14 @@ export class Leadership {
   #leading: Leading | null = null;
   #claim: number | null = null;
   #open = true;
-  #lastClaimAtMs = -Infinity;
-  #dampingMs = 0;
-  #quietUntilMs = -Infinity;
+  readonly #quiet: Quiet;
   #mayResign = true;
   #cancelStalls = () => {};
   readonly #waiting: OwnershipWaiters = new Set();
 
   constructor(options: LeadershipOptions) {
     this.#options = options;
+    this.#quiet = new Quiet(options.clock);
   }
 
   /** Epoch of this node's claim in `system` while it leads. */
@@ -105,10 +74,7 @@ export class Leadership {
   /** `system` was lost; also by one that is about to resign and claims nothing any more. */
   deposed(): void {
     if (!this.#leading) return;
-    const nowMs = this.#options.clock.monotonicMs();
-    this.#dampingMs = dampingMs(this.#dampingMs, nowMs - this.#lastClaimAtMs);
-    this.#quietUntilMs = nowMs + this.#dampingMs;
-    this.#options.log.warn("this node no longer leads", { quiet_ms: this.#dampingMs });
+    this.#options.log.warn("this node no longer leads", { quiet_ms: this.#quiet.deposed() });
     this.#endLead();
     if (this.#system && this.#open) this.#standBy(this.#system);
   }
@@ -118,7 +84,7 @@ export class Leadership {
     const { claim } = ownership;
     const { node } = this.#options;
     for (const heard of this.#waiting) heard(ownership);
-    const isOther = claim.epoch !== this.#claim && this.#lastClaimAtMs > 0;
+    const isOther = claim.epoch !== this.#claim && this.#quiet.hasClaimed;
     if (claim.node === node.id && isOther) void checkReplaced(claim.address, this.#options);
     this.#standingBy?.onOwnership(claim);
   }
@@ -173,15 +139,12 @@ export class Leadership {
   #successor(preferred: string | undefined): string {
     const { network, node } = this.#options;
     if (this.#claim !== null) return chooseSuccessor(node.id, network.contenders(), preferred);
-    const owner = this.#system?.ownership?.claim;
-    throw new Failure("elsewhere", `This node does not lead; ${owner?.node ?? "another"} does`, {
-      ...(owner && { leader: owner.address }),
-    });
+    throw doesNotLead(this.#system?.ownership?.claim);
   }
 
   async #resign(successor: string): Promise<void> {
     const system = this.#system;
-    const { clock, node, release } = this.#options;
+    const { node, release } = this.#options;
     if (!system || this.#claim === null) return;
     // From here on nothing is claimed; writes that come wait for the next leader.
     const claim = this.#claim;
@@ -198,10 +161,9 @@ export class Leadership {
     }
     if (this.#leading !== leading) return;
     this.#endLead();
-    // Those it makes way for are in no roster of its own: only time lets them go first.
     if (successor === "") {
       this.#mayResign = false;
-      this.#quietUntilMs = clock.monotonicMs() + MAKE_WAY_MS;
+      this.#quiet.makeWay();
     }
     if (this.#open) this.#standBy(system).on({ kind: "resigned" });
   }
@@ -218,7 +180,7 @@ export class Leadership {
       staleMs,
       system,
       links: network,
-      quietUntilMs: () => this.#quietUntilMs,
+      quietUntilMs: () => this.#quiet.untilMs,
       onHeard,
       take: (reason, over) => this.#take(reason, over),
     });
@@ -226,19 +188,35 @@ export class Leadership {
 
   /** Claims `system` over that claim; says to what it was lost. */
   async #take(reason: string, over: number | undefined): Promise<Taken> {
-    const { log, clock, node } = this.#options;
     const system = this.#system;
     if (!system) return "data";
+    const epoch = system.tip + 1;
+    const lead = Promise.withResolvers<boolean>();
+    this.#options.onClaiming(epoch, lead.promise);
+    try {
+      return await this.#claimSystem(system, reason, over);
+    } finally {
+      lead.resolve(this.#claim === epoch);
+    }
+  }
+
+  async #claimSystem(system: Replica, reason: string, over: number | undefined): Promise<Taken> {
+    const { log, node } = this.#options;
     const before = system.ownership?.claim;
     const won = await system.claim(null, this.#options.wish(over));
     // It may have been lost again by the time that this is heard of.
-    if (!won || system.state !== "owning" || !this.#open) {
+    if (!won || system.state !== "owning") {
       log.info("the cluster was not claimed", { owner: system.ownership?.claim.node ?? null });
       return system.ownership?.claim.epoch === over ? "data" : "claim";
     }
+    if (!this.#open) {
+      // Meant to leave meanwhile: whoever stays need not wait for the silence of one that is there.
+      await system.resign("", new Failure("elsewhere", `${node.id} has left`));
+      return "claim";
+    }
     this.#standingBy?.end();
     this.#standingBy = null;
-    this.#lastClaimAtMs = clock.monotonicMs();
+    this.#quiet.claimed();
     const claim = this.#claim = system.ownership?.claim.epoch ?? system.tip;
     log.info("this node leads", { reason, term: system.ownership?.term ?? 0, epoch: claim });
     this.#options.onWon(claim);

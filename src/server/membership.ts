@@ -17,7 +17,8 @@ import type { Catalog } from "./catalog.ts";
 import type { LeaderHeartbeat } from "./cluster-files.ts";
 import { Forwarding, type PeerAnswer } from "./forwarding.ts";
 import { LeadWork } from "./lead-work.ts";
-import { Leadership, type LeadershipOptions } from "./leadership.ts";
+import { Leadership } from "./leadership.ts";
+import type { LeadershipOptions } from "./leadership-options.ts";
 import { linkEvents } from "./link-events.ts";
 import type { LinkTransport } from "./links.ts";
 import { type OwnFacts, ownMember } from "./own-member.ts";
@@ -173,8 +174,10 @@ export class Membership {
   }
 
   /** Another node says that it leads: the chain tells whether it does. */
-  async onTold(): Promise<void> {
+  async onTold(claim: number): Promise<void> {
     const system = this.#system();
+    // The call for a link that follows will want it.
+    if (Number.isSafeInteger(claim) && claim > system.tip) this.proofs.expectClaim(claim);
     if (this.leadership.claim === null) await system.follow();
     // Refused, it is deposed by now, which is what the other wanted.
     else await system.prove().catch(() => {});
@@ -238,6 +241,7 @@ export class Membership {
         links: this.links.hub?.links ?? 0,
         isLate: (ms) => this.links.hub?.isLate(ms) ?? false,
       }),
+      onClaiming: (epoch, lead) => this.#work.claiming(epoch, lead),
       onStepDown: (successor) => {
         // The resignation itself needs one, which may have ended for want of work.
         this.#options.warmWriters?.(1);

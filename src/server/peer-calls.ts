@@ -134,7 +134,7 @@ export class PeerCalls {
       case "hears":
         return { head: { hears: await membership.links.hears(Number(fields["claim"])) }, text: "" };
       case "leads":
-        await membership.onTold();
+        await membership.onTold(Number(fields["claim"]));
         return { head: {}, text: "" };
       case "prove":
         return {

@@ -50,6 +50,15 @@ export class Preparation {
     };
   }
 
+  /**
+   * Databases worth claiming together with `system`: those with recent writes, where the leader has
+   * resigned. One that is only believed gone could go on, and could then not take back a chain that
+   * names a newer claim of `system` than its own.
+   */
+  get claimedAhead(): ReadonlySet<string> {
+    return this.#currentSinceMs === -Infinity ? this.#recent : new Set();
+  }
+
   /** The claim of `system` was won a moment ago: that this node leads needs no other proof. */
   get hasJustWon(): boolean {
     return this.#options.clock.monotonicMs() - this.#wonAtMs < JUST_WON_MS;

@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import { Failure } from "../base/failure.ts";
 import { STEP_DOWN_MS } from "../base/limits.ts";
 import { type Contender, succession } from "../election/rank.ts";
-import type { Ownership } from "../replica/claims.ts";
+import type { Claim, Ownership } from "../replica/claims.ts";
 
 /** Those that could succeed a leader, first to last. */
 export function successors(
@@ -30,6 +30,13 @@ export function chooseSuccessor(
   }
   if (first !== undefined) return first;
   throw new Failure("conflict", "Cannot step down: no other node could lead");
+}
+
+/** What a node answers that is to step down and is no leader. */
+export function doesNotLead(owner: Claim | undefined): Failure {
+  return new Failure("elsewhere", `This node does not lead; ${owner?.node ?? "another"} does`, {
+    ...(owner && { leader: owner.address }),
+  });
 }
 
 function whyNot(leader: string, contenders: readonly Contender[], preferred: string): string {

@@ -111,7 +111,7 @@ describe("following", () => {
     await bench.settle(follow());
     expect(applied).toEqual(["4 claim"]);
     expect(bench.store.sent.slice(before).map((text) => text.split(" ")[0]))
-      .toEqual(["get", "list", "get"]);
+      .toEqual(["get", "get", "list"]);
   });
 
   test("data below a snapshot is applied without asking", async () => {

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { databasePrefix, objectKey } from "../../../src/epoch/key.ts";
+import { claimAll } from "../../../src/server/claim-chains.ts";
 import { held } from "../replica/scripted-store.ts";
 import { CatalogBench, type Member } from "./catalog-harness.ts";
 
@@ -142,7 +143,9 @@ describe("dropping a database", () => {
       await bench.failure(drop(leader));
       expect(bench.crashAt).toBeNull();
       const next = await bench.leader("n2");
-      await bench.settle(Promise.all([next.catalog.claimAll(), next.catalog.finishDrops()]));
+      await bench.settle(
+        Promise.all([claimAll(next.catalog, () => next.claim), next.catalog.finishDrops()]),
+      );
       if (place === "rewrite.tombstone.before_append") expect(await rowsOf(next)).toEqual([1]);
       else expect(bench.names(next)).toEqual([]);
       const replica = bench.names(next).length > 0 ? null : await bench.settle(create(next));
@@ -182,7 +185,7 @@ describe("a successor", () => {
     bench.crashAt = "drop.after_tombstone";
     await bench.failure(drop(leader, "gone"));
     const next = await bench.leader("n2");
-    await bench.settle(next.catalog.claimAll());
+    await bench.settle(claimAll(next.catalog, () => next.claim));
     const [kept, gone] = [next.catalog.peek("kept")!, next.catalog.peek("gone")!];
     expect([kept.state, kept.ownership?.claim.systemClaim]).toEqual(["owning", next.claim!]);
     expect([gone.state, gone.dropped]).toEqual(["following", true]);

@@ -112,6 +112,7 @@ export class LeadershipBench extends Bench {
       network: links,
       wish: (over) => (over === undefined ? {} : { over }),
       links: () => ({ links: hub.links, isLate: (ms) => hub.lateMs >= ms }),
+      onClaiming: () => {},
       onStepDown: () => {},
       onWon: (claim) => void told.push(`won ${claim}`),
       onLead: async (isSuccessor) => {

@@ -92,7 +92,7 @@ describe("a leader that was deposed and does not know it", () => {
     void catalog.system.replica.claim(null);
     world.pass(100);
     expect(world.member("n1").leads).toBe(true);
-    void world.member("n1").membership.onTold();
+    void world.member("n1").membership.onTold(NaN);
     world.pass(100);
     expect(world.member("n1").leads).toBe(false);
     expect(membership.leadership.claim).toBeNull();
