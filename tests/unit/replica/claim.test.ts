@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { Failure } from "../../../src/base/failure.ts";
 import { decodeHeader } from "../../../src/epoch/header.ts";
 import { objectKey } from "../../../src/epoch/key.ts";
 import { pruneBelow } from "../../../src/replica/prune.ts";
@@ -80,6 +81,36 @@ describe("a claim", () => {
     if (won) expect(replica.ownership?.claim.epoch).toBe(8);
     else expect([replica.state, replica.tip]).toEqual(["following", 7]);
     expect(await bench.read(replica, "SELECT x FROM t")).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  test("made ahead of that of `system` owns nothing, and serves no write, before that is won", async () => {
+    const [first, second] = [bench.node("n1"), bench.node("n2")];
+    await bench.create(first);
+    const replica = await bench.open(second);
+    const lead = Promise.withResolvers<boolean>();
+    const won = replica.claim(9, { lead: lead.promise, currentSinceMs: -Infinity });
+    await bench.settle(bench.store.memory.get(key(2)));
+    bench.pass(2_000);
+    expect(bench.store.count(`create ${key(2)}`)).toBe(1);
+    expect([replica.state, replica.tip]).toEqual(["claiming", 1]);
+    second.systemClaim = 9;
+    lead.resolve(true);
+    expect(await bench.settle(won)).toBe(true);
+    expect([replica.state, replica.ownership?.claim.systemClaim]).toEqual(["owning", 9]);
+  });
+
+  test("made ahead of that of `system` is given up where that is lost, and claimed over", async () => {
+    const [first, second] = [bench.node("n1"), bench.node("n2")];
+    first.systemClaim = 8;
+    const old = await bench.create(first);
+    const replica = await bench.open(second);
+    expect(await bench.settle(replica.claim(9, { lead: Promise.resolve(false) }))).toBe(false);
+    expect([replica.state, replica.tip]).toEqual(["following", 2]);
+    // Whoever won `system` by that number takes the chain.
+    await bench.settle(old.release(new Failure("elsewhere", "resigned")));
+    first.systemClaim = 9;
+    expect(await bench.settle(old.claim(9))).toBe(true);
+    expect([old.tip, old.ownership?.claim.node]).toEqual([3, "n1"]);
   });
 
   test("with a lost answer is won by reading back [I7]", async () => {

@@ -256,6 +256,25 @@ describe("a leader", () => {
   });
 });
 
+describe("a node that leaves while its claim is on its way", () => {
+  test("resigns when it is won, so that nobody waits for one that is there and does not lead", async () => {
+    kill(await bench.started("n1"));
+    const one = await bench.process("n2");
+    one.links.outcome = "refused";
+    const create = held();
+    bench.store.next("create", create.fate, { key: CLAIM_2 });
+    const started = one.leadership.start(one.system);
+    bench.pass(5_000);
+    await bench.settle(create.arrived);
+    one.leadership.close();
+    create.release();
+    await bench.settle(started);
+    bench.pass(1_000);
+    expect([one.leadership.claim, one.told.includes("won 2")]).toEqual([null, false]);
+    expect([one.system.state, one.system.ownership?.claim.successor]).toEqual(["following", ""]);
+  });
+});
+
 describe("a leader that steps down", () => {
   test("names the first that could follow; it claims, and both say so", async () => {
     const { one, other } = await two();
