@@ -35,6 +35,8 @@ export class Replica {
   readonly #tenure: Tenure;
   readonly #turns = new Turns();
   #nextLook: Promise<boolean> | null = null;
+  /** The claim that writes wait for. */
+  #wanted: Promise<boolean> | null = null;
 
   private constructor(parts: Parts, name: string, pageSize: number, hooks: ReplicaHooks) {
     this.#parts = parts;
@@ -77,12 +79,7 @@ export class Replica {
   }
 
   /** Starts a chain: its first epoch is a claim. Null when another node was faster. */
-  static async create(
-    parts: Parts,
-    name: string,
-    pageSize: number,
-    hooks: ReplicaHooks,
-  ): Promise<Replica | null> {
+  static async create(parts: Parts, name: string, pageSize: number, hooks: ReplicaHooks) {
     const replica = new Replica(parts, name, pageSize, hooks);
     replica.#life.enter("opened");
     return (await replica.claim(hooks.systemClaim())) ? replica : null;
@@ -104,7 +101,7 @@ export class Replica {
   get ownership(): Ownership | null {
     return this.#durable.ownership;
   }
-  /** True when the newest epoch dropped the database. */
+  /** The newest epoch dropped the database. */
   get dropped(): boolean {
     return this.#durable.lastKind === "tombstone";
   }
@@ -112,7 +109,6 @@ export class Replica {
   get backup(): { readonly epoch: number; readonly ageMs: number } {
     return { epoch: this.#snapshots.newest, ageMs: this.#snapshots.ageMs };
   }
-
   /** The random number in the header of this node's newest claim. */
   get claimId(): bigint {
     return this.#tenure.nodeId;
@@ -230,14 +226,13 @@ export class Replica {
   push(epoch: number, bytes: Uint8Array | null): void {
     if (epoch <= this.#durable.tip || this.#tenure.owner || this.state === "closed") return;
     this.#follower.push(epoch, bytes);
-    this.#turns.take(async () => {
+    const { log } = this.#parts;
+    const facts = { database: this.name, epoch };
+    const apply = async () => {
       if (this.#isFollowing) await this.#follower.applyPushed(this.image);
-    }).catch((error) =>
-      this.#parts.log.warn("could not apply what was pushed", {
-        database: this.name,
-        epoch,
-        cause: describe(error),
-      })
+    };
+    this.#turns.take(apply).catch((error) =>
+      log.warn("could not apply what was pushed", { ...facts, cause: describe(error) })
     );
   }
 
@@ -266,7 +261,8 @@ export class Replica {
     if (this.dropped) throw dropped(this.name);
     const systemClaim = this.#hooks.systemClaim();
     const mayTry = claimsWhenWritten(this.name, systemClaim) && this.state !== "closed";
-    if (mayTry) await this.claim(systemClaim);
+    // One for all that wait: each that came while the store is slow would add one of its own.
+    if (mayTry) await (this.#wanted ??= this.claim(systemClaim).finally(() => this.#wanted = null));
     if (this.#tenure.owner) return this.#tenure.owner;
     throw fenced(this.name, this.ownership?.claim.address);
   }
@@ -286,13 +282,16 @@ export class Replica {
   /** The image does not fit what is durable: never served again, a new one is read (I6, I9). */
   #onMismatch(cause: unknown): void {
     if (this.#life.is("closed", "rebuilding", "corrupt")) return;
-    this.#parts.log.error("the image does not fit the chain and is rebuilt", {
-      database: this.name,
-      cause: describe(cause),
-    });
+    const { log } = this.#parts;
+    const facts = { database: this.name, cause: describe(cause) };
+    log.error("the image does not fit the chain and is rebuilt", facts);
     const isOwning = this.#life.is("owning");
-    const events = isOwning ? ["mismatch", "released", "mismatch"] as const : ["mismatch"] as const;
-    for (const event of events) this.#life.enter(event);
+    if (isOwning) {
+      for (const event of ["mismatch", "released"] as const) {
+        this.#life.enter(event);
+      }
+    }
+    this.#life.enter("mismatch");
     this.#follower.start();
     void this.#tenure.end()?.stop(rebuilt(this.name, cause));
     if (isOwning) this.#hooks.onFenced(this);

@@ -113,6 +113,24 @@ describe("a claim", () => {
     expect([old.tip, old.ownership?.claim.node]).toEqual([3, "n1"]);
   });
 
+  test("that many writes wait for is one", async () => {
+    const [first, second] = [bench.node("n1"), bench.node("n2")];
+    await bench.execute(await bench.create(first), "CREATE TABLE t(x)");
+    const replica = await bench.open(second);
+    bench.store.next("list", fails("unavailable"), { key: "0000/", times: 1 });
+    const writes = Array.from(
+      { length: 50 },
+      () =>
+        replica.execute(bench.write("INSERT INTO t VALUES (1)")).then(
+          () => "done",
+          (failure) => failure.kind,
+        ),
+    );
+    const kinds = new Set(await bench.settle(Promise.all(writes)));
+    expect([...kinds]).toEqual(["unavailable"]);
+    expect([3, 4].map((epoch) => bench.store.count(`create ${key(epoch)}`))).toEqual([1, 0]);
+  });
+
   test("with a lost answer is won by reading back [I7]", async () => {
     bench.store.next("create", answerLost);
     const replica = await bench.create(bench.node());
