@@ -118,10 +118,14 @@ export class Durable {
     const looking = this.#moment();
     let applied = 0;
     try {
-      await catchUp(this.#parts, this.#chain, image, (kind, bytes) => {
-        applied++;
-        this.#applied(image, kind, bytes);
-      });
+      await catchUp(
+        this.#parts,
+        { chain: this.#chain, image, known: () => this.tip },
+        (kind, bytes) => {
+          applied++;
+          this.#applied(image, kind, bytes);
+        },
+      );
     } finally {
       // Also what was applied before the store failed counts.
       if (applied > 0) await this.#readOwnership(image);

@@ -4,36 +4,73 @@
  * skipped.
  */
 import { Failure, isFailure } from "../base/failure.ts";
+import { FETCHES_MAX } from "../base/limits.ts";
 import type { Image } from "../database/image.ts";
 import type { EpochKind } from "../epoch/epoch.ts";
 import { type Chain, epochKey, hasEpochAfter, listLevel, SNAPSHOT_LEVEL } from "./chain.ts";
 import { decodeSliced } from "./fetch.ts";
 import { hex } from "./join.ts";
+import type { StoredObject } from "../store/store.ts";
 import type { Parts } from "./parts.ts";
 
 /** Called for each epoch in the image: what it is for, and bytes of its object. */
 export type OnApplied = (kind: EpochKind, bytes: number) => void;
 
+/** Larger objects are read one at a time: memory stays bounded. */
+const AHEAD_BYTES_MAX = 1024 * 1024;
+
+/** Reads the epochs after a head in order, and those that are known to be there several at a time. */
+class Ahead {
+  readonly #chain: Chain;
+  readonly #known: () => number;
+  readonly #reading: Promise<StoredObject | null>[] = [];
+  #next: number;
+  #most = FETCHES_MAX;
+
+  constructor(chain: Chain, head: number, known: () => number) {
+    this.#chain = chain;
+    this.#known = known;
+    this.#next = head + 1;
+  }
+
+  /** The next epoch, or null where there is none. One more is asked for while it is applied. */
+  async read(): Promise<StoredObject | null> {
+    this.#ask(1);
+    const stored = await this.#reading.shift();
+    if (!stored) return null;
+    if (stored.bytes.byteLength > AHEAD_BYTES_MAX) this.#most = 1;
+    this.#ask(1);
+    return stored;
+  }
+
+  #ask(least: number): void {
+    const known = this.#reading.length + this.#known() - this.#next + 1;
+    const wanted = Math.max(least, Math.min(this.#most, known));
+    while (this.#reading.length < wanted) {
+      const reading = this.#chain.store.get(epochKey(this.#chain, this.#next++));
+      // It is heard of when its turn comes, if it comes.
+      reading.catch(() => {});
+      this.#reading.push(reading);
+    }
+  }
+}
+
 /**
- * Applies everything that the store holds after the image's head. Rejects with `corrupt` when an
- * object does not follow from the image; the image is then rebuilt.
+ * Applies everything that the store holds after the image's head; `known` says how far the chain goes
+ * at least. Rejects with `corrupt` when an object does not follow from the image, which is then
+ * rebuilt.
  */
 export async function catchUp(
   parts: Parts,
-  chain: Chain,
-  image: Image,
+  { chain, image, known }: { chain: Chain; image: Image; known: () => number },
   onApplied: OnApplied,
 ): Promise<void> {
-  let next = chain.store.get(epochKey(chain, image.head.epoch + 1));
+  const ahead = new Ahead(chain, image.head.epoch, known);
   while (true) {
     const head = image.head;
     const key = epochKey(chain, head.epoch + 1);
-    const stored = await next;
+    const stored = await ahead.read();
     if (stored === null) return;
-    // Where there is one, there may be more: asked for while this one is checked and applied.
-    next = chain.store.get(epochKey(chain, head.epoch + 2));
-    // It is heard of in the next round, if there is one.
-    next.catch(() => {});
     const epoch = await decodeSliced(stored.bytes, key, parts.clock);
     if (epoch.header.minEpoch !== head.epoch + 1 || epoch.header.maxEpoch !== head.epoch + 1) {
       throw new Failure(

@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { FETCHES_MAX } from "../../../src/base/limits.ts";
 import { createImage } from "../../../src/database/image-builder.ts";
 import type { Image } from "../../../src/database/image.ts";
 import type { Chain } from "../../../src/replica/chain.ts";
 import { catchUp, checkNextNotPruned } from "../../../src/replica/follow.ts";
 import { joinChain } from "../../../src/replica/join.ts";
 import { Bench } from "./bench.ts";
+import { held } from "./scripted-store.ts";
 import { EncodedChain } from "./encoded-chain.ts";
 import { fails } from "./scripted-store.ts";
 
@@ -12,6 +14,8 @@ let bench: Bench;
 let made: EncodedChain;
 let chain: Chain;
 let image: Image;
+/** How far the chain is said to go. */
+let known: number;
 let applied: string[];
 
 beforeEach(async () => {
@@ -19,6 +23,7 @@ beforeEach(async () => {
   made = new EncodedChain(bench.store);
   chain = { store: bench.store, layout: "s3", name: "orders" };
   applied = [];
+  known = 0;
   await made.appendMany(3);
   image = await joined();
 });
@@ -38,7 +43,7 @@ async function joined(): Promise<Image> {
 
 function follow(): Promise<void> {
   const { parts } = bench.node();
-  return catchUp(parts, chain, image, (kind, bytes) => {
+  return catchUp(parts, { chain, image, known: () => known }, (kind, bytes) => {
     expect(bytes).toBeGreaterThan(100);
     applied.push(`${image.head.epoch} ${kind}`);
   });
@@ -112,6 +117,21 @@ describe("following", () => {
     expect(applied).toEqual(["4 claim"]);
     expect(bench.store.sent.slice(before).map((text) => text.split(" ")[0]))
       .toEqual(["get", "get", "list"]);
+  });
+
+  test("reads what is known to be there many at a time, and applies it in order", async () => {
+    await made.appendMany(30);
+    known = 33;
+    const listing = held();
+    bench.store.next("get", listing.fate, { key: made.key(0, 4) });
+    const before = bench.store.sent.length;
+    const followed = follow();
+    await bench.settle(listing.arrived);
+    bench.pass(100);
+    expect(bench.store.sent.length - before).toBe(FETCHES_MAX);
+    listing.release();
+    await bench.settle(followed);
+    expect(applied).toEqual(Array.from({ length: 30 }, (_, index) => `${index + 4} data`));
   });
 
   test("data below a snapshot is applied without asking", async () => {
