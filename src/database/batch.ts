@@ -9,7 +9,7 @@ import type { Database, Statement } from "bun:sqlite";
 import { EPOCH_BYTES_MAX, RESULT_BYTES_MAX, WORKSPACE_LOG_BYTES_MAX } from "../base/limits.ts";
 import type { Capture } from "./capture.ts";
 import type { RequestOutcome, RequestRunner } from "./run-request.ts";
-import { sqlFailure } from "./sql-error.ts";
+import { sqlFailure, sqliteCode } from "./sql-error.ts";
 import type { WriteRequest } from "./statement.ts";
 import type { WalCommits } from "./wal.ts";
 import { fullFailure } from "./writer-failure.ts";
@@ -214,7 +214,8 @@ export class Batch {
     } catch (error) {
       if (this.#parts.database.inTransaction) this.#rollback.run();
       this.#parts.runner.forgetStatements();
-      return { kind: "failed", failure: sqlFailure(error, "The commit failed"), isFull: false };
+      const isFull = sqliteCode(error) === "SQLITE_FULL";
+      return { kind: "failed", failure: sqlFailure(error, "The commit failed"), isFull };
     }
   }
 

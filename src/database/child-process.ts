@@ -120,8 +120,13 @@ class RunningChild implements Child {
       onDisconnect: () => disconnected.resolve(),
     });
     this.pid = this.#process.pid;
-    noteChild(parts.directory, this.pid);
     const log = parts.log.with({ child: role, pid: this.pid });
+    try {
+      noteChild(parts.directory, this.pid);
+    } catch (error) {
+      // It runs, and must not be lost: the note is for a start after a death of this process.
+      log.warn("could not note a child process", { cause: describe(error) });
+    }
     const logged = logLines(this.#process.stderr, log);
     // Its last messages may come after its end is noticed, and the channel closes after them.
     this.exited = Promise.all([this.#process.exited, disconnected.promise, logged]).then(() => {

@@ -1,4 +1,5 @@
 /** Encodes a whole SQLite file as one object, in a process of its own. */
+import { rmSync } from "node:fs";
 import { deferred } from "../base/deferred.ts";
 import { Failure } from "../base/failure.ts";
 import type { Children } from "./child.ts";
@@ -28,13 +29,17 @@ export async function encodeFile(children: Children, options: EncodeOptions): Pr
         new Failure("unavailable", `Cannot encode ${source}: the process that did it has ended`),
       ),
   });
+  let isDone = false;
   try {
     child.send(orderOf(source, target, header));
     const result = await outcome.promise;
     if ("failure" in result) throw toFailure(result.failure);
+    isDone = true;
     return { path: target, size: result.size, fileChecksum: BigInt(result.fileChecksum) };
   } finally {
     child.kill();
     await child.exited;
+    // One that was killed has left what it had written.
+    if (!isDone) rmSync(target, { force: true });
   }
 }

@@ -15,6 +15,8 @@ export class ImageCopy {
   #reached = 0;
   /** Pages above that are in it already. */
   readonly #kept = new Set<number>();
+  /** Why old bytes could not be kept: the copy is of no use then, and the image is none the worse. */
+  #failure: { readonly cause: unknown } | null = null;
 
   /** `source` must be exactly at `head`. */
   constructor(source: PageFile, head: ImageHead, path: string) {
@@ -27,11 +29,11 @@ export class ImageCopy {
   keep(first: number, last: number): void {
     const end = Math.min(last, this.#head.commit);
     for (let page = Math.max(first, this.#reached + 1); page <= end; page++) {
+      if (this.#failure) return;
       if (this.#kept.has(page)) continue;
       const bytes = this.#source.readRun(page, 1);
       this.#source.check(page, bytes);
-      this.#target.writeBytes(page, bytes);
-      this.#kept.add(page);
+      this.#keepBytes(page, bytes);
     }
   }
 
@@ -39,9 +41,11 @@ export class ImageCopy {
     const slices = new Slices(clock);
     try {
       while (this.#reached < this.#head.commit) {
+        this.#throwFailure();
         this.#copyRun();
         if (slices.over) await slices.turn();
       }
+      this.#throwFailure();
       return this.#head;
     } catch (error) {
       rmSync(this.#target.path, { force: true });
@@ -49,6 +53,19 @@ export class ImageCopy {
     } finally {
       this.#target.close();
     }
+  }
+
+  #keepBytes(page: number, bytes: Uint8Array): void {
+    try {
+      this.#target.writeBytes(page, bytes);
+      this.#kept.add(page);
+    } catch (cause) {
+      this.#failure = { cause };
+    }
+  }
+
+  #throwFailure(): void {
+    if (this.#failure) throw this.#failure.cause;
   }
 
   /** Copies from the first missing page to the next that was kept. */

@@ -86,13 +86,14 @@ export class PendingBatch {
       assert(pending !== undefined && this.#answered <= this.#sent, "an answer has a request");
       if (typeof answer === "object" && "file" in answer) {
         const { serial } = pending;
-        this.#reads.push(
-          readFile(answer.file).then((result) => {
-            // It may have been sent once more since.
-            if (pending.serial !== serial || pending.outcome !== null) return;
-            pending.outcome = { id: pending.id, kind: "done", result };
-          }),
-        );
+        const read = readFile(answer.file).then((result) => {
+          // It may have been sent once more since.
+          if (pending.serial !== serial || pending.outcome !== null) return;
+          pending.outcome = { id: pending.id, kind: "done", result };
+        });
+        // Nobody asks for it where the batch is run again, or its workspace is gone.
+        read.catch(() => {});
+        this.#reads.push(read);
       } else {
         pending.outcome = outcomeOf(pending.id, answer);
       }

@@ -3,6 +3,7 @@
  * when another is stuck, ended when nothing has been read for long.
  */
 import type { Clock } from "../base/clock.ts";
+import { describe } from "../base/failure.ts";
 import { CHILD_IDLE_MS, READERS_MAX } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
 import type { Children } from "./child.ts";
@@ -102,7 +103,13 @@ export class Crew {
     let missing = Math.max(SPARE_READERS - usable, late && starting === 0 ? 1 : 0);
     missing = Math.min(missing, this.#readersMax - this.#readers.size);
     if (missing <= 0 || nowMs < this.#notBeforeMs) return;
-    for (; missing > 0; missing--) this.#start();
+    try {
+      for (; missing > 0; missing--) this.#start();
+    } catch (error) {
+      // No room for its file, or no process to be had: tried again, and reads have their deadlines.
+      this.#notBeforeMs = nowMs + RESTART_MS;
+      this.#options.log.error("a reader process could not be started", { cause: describe(error) });
+    }
   }
 
   get #longMax(): number {

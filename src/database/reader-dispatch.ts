@@ -154,12 +154,20 @@ export class Dispatcher {
     const { clock } = this.#options;
     const dueMs = clock.monotonicMs() + LOOK_MS;
     clock.after(LOOK_MS, () => {
-      this.#lookIsDue = false;
-      if (this.#closed) return;
       // After a stall of our own, what readers have sent is heard before they are judged.
-      if (clock.monotonicMs() - dueMs < READ_STALL_MS) this.#look();
-      if (this.#lanes.size > 0 || this.#crew.isWorking) this.#lookLater();
+      if (clock.monotonicMs() - dueMs < READ_STALL_MS) this.#lookOn();
+      else clock.turn().then(() => this.#lookOn());
     });
+  }
+
+  #lookOn(): void {
+    this.#lookIsDue = false;
+    if (this.#closed) return;
+    try {
+      this.#look();
+    } finally {
+      if (this.#lanes.size > 0 || this.#crew.isWorking) this.#lookLater();
+    }
   }
 
   #look(): void {

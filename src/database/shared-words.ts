@@ -2,7 +2,7 @@
  * A few words of memory that the pool and a reader share, since a process that is stuck in SQLite
  * neither sends nor receives: the pool sees what it executes, and takes away what it has not begun.
  */
-import { writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 
 const WORDS = 16;
 const STARTED_BATCH = 0;
@@ -14,7 +14,7 @@ export class SharedWords {
 
   /** `create` makes the file anew; the other process opens it after that. */
   constructor(path: string, create: boolean) {
-    if (create) writeFileSync(path, new Uint8Array(WORDS * 4), { mode: 0o600 });
+    if (create) makeFile(path);
     const bytes = Bun.mmap(path, { shared: true });
     this.#words = new Uint32Array(bytes.buffer, bytes.byteOffset, WORDS);
   }
@@ -47,5 +47,15 @@ export class SharedWords {
 
   set abandonedBatch(id: number) {
     Atomics.store(this.#words, ABANDONED_BATCH, id);
+  }
+}
+
+/** Leaves no empty file behind where there is no room. */
+function makeFile(path: string): void {
+  try {
+    writeFileSync(path, new Uint8Array(WORDS * 4), { mode: 0o600 });
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
   }
 }
