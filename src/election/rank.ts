@@ -5,6 +5,8 @@ export interface Contender {
   readonly zone: string;
   readonly eligible: boolean;
   readonly state: string;
+  /** As the leader knows: it has yet to read databases, and would keep writes waiting. */
+  readonly isBehind?: boolean;
 }
 
 export interface RankOptions {

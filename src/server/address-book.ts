@@ -101,7 +101,10 @@ export class AddressBook {
   /** Who could lead: by the roster, else by the files that were read last. */
   contenders(): readonly Contender[] {
     const self = this.#self();
-    const others = this.#roster?.members.map(contender) ??
+    const others = this.#roster?.members.map((member) => ({
+      ...contender(member),
+      ...(isBehind(member, self) && { isBehind: true }),
+    })) ??
       [...this.#files.values()].map(({ node, zone, state, eligible }) => ({
         node,
         zone,
@@ -110,6 +113,16 @@ export class AddressBook {
       }));
     return [...others.filter(({ node }) => node !== self.node), contender(self)];
   }
+}
+
+/** Epochs that a report may be late by: it comes once a second. */
+const LATE_EPOCHS_MAX = 200;
+
+/** It has not read a database that this node has, or not far enough. */
+function isBehind({ heads }: Member, self: Member): boolean {
+  return Object.entries(self.heads).some(([database, head]) =>
+    head - (heads[database] ?? -Infinity) > LATE_EPOCHS_MAX
+  );
 }
 
 function whereaboutsOf({ node, address, peer_address, nonce }: BrokerFile): Whereabouts {

@@ -5,14 +5,21 @@ import { STEP_DOWN_MS } from "../base/limits.ts";
 import { type Contender, succession } from "../election/rank.ts";
 import type { Claim, Ownership } from "../replica/claims.ts";
 
-/** Those that could succeed a leader, first to last. */
+/**
+ * Those that could succeed a leader, first to last. Those that are behind come after the others,
+ * unless one is preferred: the leader names one, so not all need to judge alike.
+ */
 export function successors(
   leader: string,
   contenders: readonly Contender[],
   preferred?: string,
 ): string[] {
   const order = succession(contenders, { successor: preferred ?? null, last: leader });
-  return order.filter((node) => node !== leader);
+  const behind = new Set(contenders.filter((one) => one.isBehind).map(({ node }) => node));
+  const isLater = (node: string) => behind.has(node) && node !== preferred;
+  return order
+    .filter((node) => node !== leader)
+    .sort((a, b) => Number(isLater(a)) - Number(isLater(b)));
 }
 
 /** Throws `conflict` when nobody, or not the preferred node, could succeed. */

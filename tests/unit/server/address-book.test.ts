@@ -12,9 +12,11 @@ const timeline = new Timeline();
 const clock = new SimulatedClock(timeline);
 let store: ScriptedStore;
 let book: AddressBook;
+let ownHeads: Member["heads"];
 beforeEach(() => {
   store = new ScriptedStore(clock);
-  book = new AddressBook(store, () => member("n1"));
+  ownHeads = {};
+  book = new AddressBook(store, () => member("n1", { heads: ownHeads }));
 });
 
 function member(node: string, over: Partial<Member> = {}): Member {
@@ -129,6 +131,17 @@ describe("who could lead", () => {
       { node: "n2", zone: "b", eligible: true, state: "active" },
       { node: "n1", zone: "a", eligible: true, state: "active" },
     ]);
+  });
+
+  test("is behind where it lacks a database of this node, or many epochs of it", () => {
+    ownHeads = { system: 5, app: 900 };
+    book.onRoster(roster(
+      member("n2", { heads: { system: 5, app: 880 } }),
+      member("n3", { heads: { system: 5 } }),
+      member("n4", { heads: { system: 5, app: 3 } }),
+    ));
+    const behind = book.contenders().map(({ node, isBehind }) => [node, isBehind ?? false]);
+    expect(behind).toEqual([["n2", false], ["n3", true], ["n4", true], ["n1", false]]);
   });
 
   test("is nobody who is suspect", () => {

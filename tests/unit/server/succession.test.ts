@@ -25,6 +25,12 @@ describe("who follows a leader that steps down", () => {
     expect(chooseSuccessor("n3", ALL)).toBe("n1");
   });
 
+  test("is one that has all databases before one that is still reading them, unless preferred", () => {
+    const all = [contender("n1"), contender("n2", { isBehind: true }), contender("n3")];
+    expect(successors("n1", all)).toEqual(["n3", "n2"]);
+    expect(successors("n1", all, "n2")).toEqual(["n2", "n3"]);
+  });
+
   test("is nobody who may not, and the failure says why", () => {
     const why = (preferred: string) => () => chooseSuccessor("n1", ALL, preferred);
     expect(why("n4")).toThrow("it may not lead");
