@@ -125,7 +125,8 @@ export function assembleParts(options: AssemblyOptions): Assembly {
     priceMonthUsd: () => meter.price().perMonthUsd,
     storeFailingMs: () => meter.failingMs(),
     close: async () => {
-      workspaces.close();
+      // Before the processes are ended: one that is being opened would take its end for a death.
+      await workspaces.close();
       await readers.close();
       await children.close();
       await store.close();

@@ -35,14 +35,14 @@ export class PreparedWorkspaces {
   prepare(name: string, image: Image, pageSize: number): void {
     const known = this.#prepared.get(name);
     if (known && fits(known, image)) return;
-    this.#discard(name);
+    void this.#discard(name);
     const opening = this.#open(name, image, pageSize);
-    const cancel = this.#clock.after(WORKSPACE_PREPARED_MS, () => this.#discard(name));
+    const cancel = this.#clock.after(WORKSPACE_PREPARED_MS, () => void this.#discard(name));
     const prepared = { image, epoch: image.head.epoch, opening, cancel };
     this.#prepared.set(name, prepared);
     opening.catch((error) => {
       this.#log.info("could not prepare a workspace", { database: name, cause: describe(error) });
-      if (this.#prepared.get(name) === prepared) this.#discard(name);
+      if (this.#prepared.get(name) === prepared) void this.#discard(name);
     });
   }
 
@@ -56,22 +56,25 @@ export class PreparedWorkspaces {
       // The image may have moved while it was copied or waited for.
       if (workspace && fits(prepared, image)) return workspace;
       await workspace?.close();
-    } else this.#discard(name);
+    } else void this.#discard(name);
     return await this.#open(name, image, pageSize);
   }
 
-  close(): void {
-    for (const name of [...this.#prepared.keys()]) this.#discard(name);
+  /** Resolves when all are closed, those too that are still being opened. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#prepared.keys()].map((name) => this.#discard(name)));
   }
 
-  #discard(name: string): void {
+  async #discard(name: string): Promise<void> {
     const prepared = this.#prepared.get(name);
     if (!prepared) return;
     this.#prepared.delete(name);
     prepared.cancel();
-    prepared.opening.then((workspace) => workspace.close()).catch((error) =>
-      this.#log.debug("a prepared workspace was not closed in order", { cause: describe(error) })
-    );
+    try {
+      await (await prepared.opening).close();
+    } catch (error) {
+      this.#log.debug("a prepared workspace was not closed in order", { cause: describe(error) });
+    }
   }
 }
 
