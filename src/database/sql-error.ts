@@ -19,6 +19,7 @@ const KINDS: Readonly<Record<string, FailureKind>> = {
   SQLITE_CORRUPT: "corrupt",
   SQLITE_NOTADB: "corrupt",
   SQLITE_IOERR: "unavailable",
+  SQLITE_CANTOPEN: "unavailable",
   SQLITE_BUSY: "unavailable",
   SQLITE_LOCKED: "unavailable",
 };
@@ -46,11 +47,18 @@ export function sqlFailure(
   }
   const code = sqliteCode(error);
   if (code === undefined) {
-    return { kind: "invalid", message: `${action}: ${describe(error)}`, details };
+    // The system had no room, no file or no memory for it: nothing is wrong with the request.
+    const kind = isSystemError(error) ? "unavailable" : "invalid";
+    return { kind, message: `${action}: ${describe(error)}`, details };
   }
   const family = code.split("_", 2).join("_");
   const kind = CONFLICTS.has(code) ? "conflict" : KINDS[family] ?? "invalid";
   return { kind, message: `${action}: ${describe(error)}`, details: { ...details, code } };
+}
+
+/** An error of the operating system (errno(3)), such as ENOSPC; Node.js's own begin with ERR_. */
+function isSystemError(error: unknown): boolean {
+  return error instanceof Error && "code" in error && /^E[A-Z0-9]+$/.test(String(error.code));
 }
 
 /** The same as a thrown value. */

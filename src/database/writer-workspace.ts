@@ -72,6 +72,8 @@ export class WriterWorkspace implements Workspace {
 
   open(head: WriterHead | null): Promise<void> {
     const opening = this.#opening = deferred<void>();
+    // What begins it may throw, and then nobody waits for this.
+    opening.promise.catch(() => {});
     this.#process.begin(head);
     return opening.promise;
   }
