@@ -27,13 +27,13 @@ export class ImageCopy {
 
   /** Called before pages `first` to `last` change. */
   keep(first: number, last: number): void {
+    if (this.#failure) return;
     const end = Math.min(last, this.#head.commit);
     for (let page = Math.max(first, this.#reached + 1); page <= end; page++) {
-      if (this.#failure) return;
       if (this.#kept.has(page)) continue;
       const bytes = this.#source.readRun(page, 1);
       this.#source.check(page, bytes);
-      this.#keepBytes(page, bytes);
+      if (!this.#keepBytes(page, bytes)) return;
     }
   }
 
@@ -55,12 +55,14 @@ export class ImageCopy {
     }
   }
 
-  #keepBytes(page: number, bytes: Uint8Array): void {
+  #keepBytes(page: number, bytes: Uint8Array): boolean {
     try {
       this.#target.writeBytes(page, bytes);
       this.#kept.add(page);
+      return true;
     } catch (cause) {
       this.#failure = { cause };
+      return false;
     }
   }
 

@@ -33,6 +33,8 @@ export class Crew {
   readonly #readers = new Set<ReaderProcess>();
   readonly #readersMax: number;
   #started = 0;
+  /** Said once, and not with each attempt. */
+  #isStartFailing = false;
   #notBeforeMs = 0;
   #usedMs = 0;
   #cancelIdle: (() => void) | null = null;
@@ -105,10 +107,15 @@ export class Crew {
     if (missing <= 0 || nowMs < this.#notBeforeMs) return;
     try {
       for (; missing > 0; missing--) this.#start();
+      this.#isStartFailing = false;
     } catch (error) {
       // No room for its file, or no process to be had: tried again, and reads have their deadlines.
       this.#notBeforeMs = nowMs + RESTART_MS;
-      this.#options.log.error("a reader process could not be started", { cause: describe(error) });
+      const cause = describe(error);
+      if (!this.#isStartFailing) {
+        this.#options.log.error("cannot start a reader process", { cause });
+      }
+      this.#isStartFailing = true;
     }
   }
 

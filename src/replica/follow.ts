@@ -16,7 +16,7 @@ import type { Parts } from "./parts.ts";
 /** Called for each epoch in the image: what it is for, and bytes of its object. */
 export type OnApplied = (kind: EpochKind, bytes: number) => void;
 
-/** Larger objects are read one at a time: memory stays bounded. */
+/** After a larger object only one is read at a time, so that memory stays bounded. */
 const AHEAD_BYTES_MAX = 1024 * 1024;
 
 /** Reads the epochs after a head in order, and those that are known to be there several at a time. */
@@ -25,7 +25,8 @@ class Ahead {
   readonly #known: () => number;
   readonly #reading: Promise<StoredObject | null>[] = [];
   #next: number;
-  #most = FETCHES_MAX;
+  /** How large they are is known when the first have come, so it begins with few. */
+  #most = 2;
 
   constructor(chain: Chain, head: number, known: () => number) {
     this.#chain = chain;
@@ -38,7 +39,8 @@ class Ahead {
     this.#ask(1);
     const stored = await this.#reading.shift();
     if (!stored) return null;
-    if (stored.bytes.byteLength > AHEAD_BYTES_MAX) this.#most = 1;
+    const isSmall = stored.bytes.byteLength <= AHEAD_BYTES_MAX;
+    this.#most = isSmall ? Math.min(2 * this.#most, FETCHES_MAX) : 1;
     this.#ask(1);
     return stored;
   }

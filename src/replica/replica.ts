@@ -287,9 +287,8 @@ export class Replica {
     log.error("the image does not fit the chain and is rebuilt", facts);
     const isOwning = this.#life.is("owning");
     if (isOwning) {
-      for (const event of ["mismatch", "released"] as const) {
-        this.#life.enter(event);
-      }
+      this.#life.enter("mismatch");
+      this.#life.enter("released");
     }
     this.#life.enter("mismatch");
     this.#follower.start();

@@ -142,6 +142,8 @@ export class Membership {
         if (database !== SYSTEM_DATABASE) return;
         const { facts } = this.#options;
         const { node, successor } = ownership.claim;
+        // What a resignation allowed is over: a claim of this one may be lost to data (0011).
+        if (successor === null && node !== facts.node) this.#preparation.over();
         // The others come long after the one that is named.
         const isNamed = successor === facts.node || successor === "";
         if (isNamed && facts.eligible && this.links.leader === node) this.#preparation.resigned();

@@ -1,5 +1,5 @@
 import { Database } from "bun:sqlite";
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, spyOn, test } from "bun:test";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,6 +7,7 @@ import { type Clock, systemClock } from "../../../src/base/clock.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import type { Image } from "../../../src/database/image.ts";
 import { createImage } from "../../../src/database/image-builder.ts";
+import { PageFile } from "../../../src/database/page-file.ts";
 import { ChainOfPages } from "./chain-of-pages.ts";
 
 let directory: string;
@@ -167,6 +168,34 @@ test("a copy is the image of the moment it began, whatever is applied meanwhile 
   for (const name of ["a", "b"]) {
     expect(readFileSync(join(directory, name)).equals(bytes)).toBe(true);
   }
+});
+
+test("a copy that finds no room for what is overwritten fails alone, and the image goes on [I6]", async () => {
+  chain.database.run("CREATE TABLE t(id INTEGER PRIMARY KEY, name TEXT)");
+  chain.database.run(
+    `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+     INSERT INTO t(name) SELECT hex(randomblob(300)) FROM n`,
+  );
+  const image = await imageOf(undefined, undefined, hastyClock());
+  const path = join(directory, "copy");
+  const copied = failure(image.copy(path));
+  const { writeBytes } = PageFile.prototype;
+  const write = spyOn(PageFile.prototype, "writeBytes").mockImplementation(
+    function (this: PageFile, page, bytes) {
+      // A page by itself is one that is kept; what the copy reads comes in longer runs.
+      const isKept = this.path === path && bytes.byteLength === this.pageSize;
+      if (isKept) throw new Error("ENOSPC: no space left on device");
+      return writeBytes.call(this, page, bytes);
+    },
+  );
+  chain.database.run("UPDATE t SET name = 'new' WHERE id = 19000");
+  await image.apply(chain.next());
+  expect(await copied).toContain("ENOSPC");
+  write.mockRestore();
+  expect(existsSync(path)).toBe(false);
+  expect(
+    await image.read((database) => database.query("SELECT name FROM t WHERE id = 19000").values()),
+  ).toEqual([["new"]]);
 });
 
 test("a page that rotted in memory stops a copy and a scrub, which name it [I6]", async () => {

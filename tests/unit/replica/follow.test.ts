@@ -122,14 +122,15 @@ describe("following", () => {
   test("reads what is known to be there many at a time, and applies it in order", async () => {
     await made.appendMany(30);
     known = 33;
-    const listing = held();
-    bench.store.next("get", listing.fate, { key: made.key(0, 4) });
+    const fifth = held();
+    bench.store.next("get", fifth.fate, { key: made.key(0, 8) });
     const before = bench.store.sent.length;
     const followed = follow();
-    await bench.settle(listing.arrived);
+    await bench.settle(fifth.arrived);
     bench.pass(100);
-    expect(bench.store.sent.length - before).toBe(FETCHES_MAX);
-    listing.release();
+    // It begins with few; by now there are as many under way as may be.
+    expect(bench.store.sent.length - before).toBe(4 + FETCHES_MAX);
+    fifth.release();
     await bench.settle(followed);
     expect(applied).toEqual(Array.from({ length: 30 }, (_, index) => `${index + 4} data`));
   });

@@ -72,6 +72,17 @@ describe("a standby", () => {
     expect(preparation.wish(undefined)).toEqual({ currentSinceMs: -Infinity });
   });
 
+  test("claims ahead what moved last after a resignation, and in no other case", () => {
+    const { preparation } = standby(["system", "a"]);
+    preparation.heard("a");
+    preparation.lost();
+    expect([...preparation.claimedAhead]).toEqual([]);
+    preparation.resigned();
+    expect([...preparation.claimedAhead]).toEqual(["a"]);
+    preparation.over();
+    expect([...preparation.claimedAhead]).toEqual([]);
+  });
+
   test("that would not be the first to claim prepares for system only", () => {
     const { preparation, done } = standby(["system", "a"], false);
     preparation.heard("a");
