@@ -125,10 +125,8 @@ export class NodeDatabases implements Databases {
   async #executeLater(name: string, request: WriteRequest): Promise<TextAnswer> {
     const { catalog } = this.#options;
     refuseSystem(name, request);
-    // What this node has not heard of yet may be there: the leader knows.
-    if (!catalog.isLeading && !catalog.has(name)) {
-      return await this.#atOwner(name, request);
-    }
+    // What this node has not heard of, or still reads from the store, the leader has.
+    if (!catalog.isLeading && !catalog.peek(name)) return await this.#atOwner(name, request);
     try {
       return await this.executeHere(name, request);
     } catch (error) {

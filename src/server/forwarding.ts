@@ -17,10 +17,12 @@ export interface PeerAnswer {
 
 export interface ForwardingOptions {
   readonly clock: Clock;
-  /** The leader that this node has a link to and hears; null while there is none. */
+  /** The leader that this node has a link to and hears, or the heir; null while there is none. */
   leader(): string | null;
   /** This node leads: what waits for a leader is its own to do. */
   leads(): boolean;
+  /** The last leader has resigned in favour of this node, which will lead in a moment. */
+  isHeir(): boolean;
   /** True while a leader is being elected, or may be: then it is worth waiting for one. */
   isElecting(): boolean;
   /** Whom to name where nobody can be reached: the address of the owner's clients. */
@@ -73,9 +75,17 @@ export class Forwarding {
     });
   }
 
-  /** There is a link to a leader now, or this node leads itself. */
+  /** There is a link to a leader or an heir now, or this node leads itself. */
   leaderChanged(): void {
     for (const wake of this.#waiting) wake();
+  }
+
+  /** Whoever knows that this node is the heir asks it before it leads: that is worth waiting for. */
+  async untilHeirLeads(deadlineMs: number): Promise<void> {
+    const { clock, leads, isHeir } = this.#options;
+    while (isHeir() && !leads() && clock.monotonicMs() < deadlineMs) {
+      await this.#change(Math.min(deadlineMs - clock.monotonicMs(), LOOK_MS));
+    }
   }
 
   /** Asks whoever leads, and again while it certainly did nothing. */

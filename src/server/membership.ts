@@ -98,8 +98,9 @@ export class Membership {
     });
     this.forwarding = new Forwarding({
       clock,
-      leader: () => (this.leadership.isLeaderInDoubt ? null : this.links.leader),
+      leader: () => (this.leadership.isLeaderInDoubt ? null : this.#heir() ?? this.links.leader),
       leads: () => this.leadership.claim !== null,
+      isHeir: () => this.#successor === options.facts.node,
       isElecting: () => this.leadership.isSeeking || this.leadership.isLeaderInDoubt,
       ownerAddress: () => this.#otherOwner(),
       call: (node, method, request) => this.call(node, method, request),
@@ -148,6 +149,7 @@ export class Membership {
         const isNamed = successor === facts.node || successor === "";
         if (isNamed && facts.eligible && this.links.leader === node) this.#preparation.resigned();
         this.leadership.onOwnership(ownership);
+        this.forwarding.leaderChanged();
       },
     };
   }
@@ -187,6 +189,22 @@ export class Membership {
 
   #system(): Replica {
     return this.#options.catalog.system.replica;
+  }
+
+  /** Whom the leader that resigned has named, while nobody has claimed since. */
+  get #successor(): string | null {
+    return this.#options.catalog.peek(SYSTEM_DATABASE)?.ownership?.claim.successor ?? null;
+  }
+
+  /**
+   * Whoever will lead in a moment, by the word of a leader that this node had proved: it holds what
+   * comes before its claim is won, so that nothing waits for a link to it.
+   */
+  #heir(): string | null {
+    const successor = this.#successor;
+    if (!successor || successor === this.#options.facts.node) return null;
+    const isKnown = this.book.others().some(({ node }) => node === successor);
+    return isKnown && this.leadership.isSeeking ? successor : null;
   }
 
   /** Where the owner's clients are; undefined where that is this node, which knows no better. */

@@ -74,6 +74,8 @@ export class Preparation {
 
   /** The link to the leader has ended: what it sent last may not have come. */
   lost(): void {
+    // One that has resigned ends its links, and has sent all that there is.
+    if (this.#currentSinceMs === -Infinity) return;
     this.#currentSinceMs = this.#options.clock.monotonicMs();
     this.#begin((replica) => replica.follow());
   }

@@ -33,8 +33,9 @@ const MONTH_MS = 365.25 / 12 * 24 * HOUR_MS;
 /** The price looks back this far, in slots that expire one by one. */
 const PERIOD_MS = HOUR_MS;
 const SLOTS = 12;
-/** A start is busier than what follows: its requests are never projected from less than this. */
 const PERIOD_MS_MIN = 5 * 60_000;
+/** A start is busier than what follows: it is left out once there is a period of something else. */
+const START_MS = 60_000;
 
 export interface OperationCounts {
   readonly requests: number;
@@ -122,6 +123,7 @@ class Meter {
   readonly #outcomes = new Map<string, Counter>();
   /** Dollars by slot of time; those of the last period count. */
   readonly #spent: { slot: number; usd: number }[] = [];
+  #startUsd = 0;
   #totalUsd = 0;
   #failingSinceMs: number | null = null;
 
@@ -176,9 +178,11 @@ class Meter {
     const nowMs = this.#clock.monotonicMs();
     const oldest = this.#slot(nowMs) - SLOTS + 1;
     const spent = this.#spent.filter(({ slot }) => slot >= oldest);
-    const sinceMs = Math.max(this.#startMs, oldest * PERIOD_MS / SLOTS);
+    const isStarting = nowMs - this.#startMs < START_MS + PERIOD_MS_MIN;
+    const beganMs = this.#startMs + (isStarting ? 0 : START_MS);
+    const sinceMs = Math.max(beganMs, oldest * PERIOD_MS / SLOTS);
     const periodMs = Math.max(PERIOD_MS_MIN, nowMs - sinceMs);
-    const usd = spent.reduce((sum, { usd }) => sum + usd, 0);
+    const usd = spent.reduce((sum, { usd }) => sum + usd, isStarting ? this.#startUsd : 0);
     return { perMonthUsd: usd / periodMs * MONTH_MS, totalUsd: this.#totalUsd, periodMs };
   }
 
@@ -219,7 +223,12 @@ class Meter {
 
   #spend(usd: number): void {
     this.#totalUsd += usd;
-    const slot = this.#slot(this.#clock.monotonicMs());
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#startMs < START_MS) {
+      this.#startUsd += usd;
+      return;
+    }
+    const slot = this.#slot(nowMs);
     const last = this.#spent.at(-1);
     if (last?.slot === slot) last.usd += usd;
     else this.#spent.push({ slot, usd });

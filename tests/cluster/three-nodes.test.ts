@@ -24,6 +24,7 @@ const LAG_WRITES = Number(process.env["WRITES"] ?? 100);
 const QUIET_MS = 3_000;
 const SETTLED_MS = 500;
 const PUT_MS = 30;
+const SLOW_MS = 200;
 
 const folder = new NodeFolder();
 const cluster = new ClusterNodes(folder, {
@@ -124,6 +125,20 @@ test("nodes that follow ask the store for nothing and are behind by little", asy
   expect(history.count("acknowledged")).toBe(history.size);
   expect(lags.length).toBe(LAG_WRITES * others.length);
   expect(Math.max(...lags)).toBeLessThan(LAG_MS_MAX);
+}, 60_000);
+
+test("a node that still reads a database from the store takes writes to it", async () => {
+  const node = cluster.add({ set: { "storage.simulate_latency_ms": SLOW_MS } });
+  await node.start();
+  const client = cluster.client(node);
+  const state = async () => (await client.get("/v1/databases/busy")).body.state;
+  await until(async () => (await state()) === "opening");
+  const { epoch } = must(await client.execute("busy", "CREATE TABLE early (x)"));
+  expect(await state()).toBe("opening");
+  await cluster.settled();
+  const level = { level: "session", min_epoch: epoch };
+  const read = must(await client.query("busy", "SELECT count(*) FROM early", [], level));
+  expect(read.rows).toEqual([[0]]);
 }, 60_000);
 
 /**

@@ -140,6 +140,25 @@ describe("a planned hand-over", () => {
     expect(["n1", "n2"].map((node) => world.member(node).leader)).toEqual(["n3", "n3"]);
   });
 
+  test("keeps no write waiting for a link to the successor, which holds it until it leads", async () => {
+    world.found("n1", { n2: {}, n3: {} });
+    await world.create();
+    await world.execute("n3", "CREATE TABLE t (a)");
+    world.pass(100);
+    void world.member("n1").membership.leadership.stepDown("n2");
+    const { replica } = world.member("n3").catalog.system;
+    while (replica.ownership?.claim.successor !== "n2") world.pass(1);
+    expect(world.member("n2").leads).toBe(false);
+    const { epoch } = await world.execute("n3", "INSERT INTO t VALUES (1)");
+    expect(world.member("n3").leader).not.toBe("n2");
+    world.pass(1_000);
+    expect(world.member("n3").leader).toBe("n2");
+    const { image } = world.member("n3").catalog.peek("orders")!;
+    expect(image.head.epoch).toBe(epoch);
+    const rows = image.read((database) => database.query("SELECT count(*) FROM t").values());
+    expect(await world.settle(rows)).toEqual([[1]]);
+  });
+
   test("is what a node that drains does first, and it is not elected again", async () => {
     world.found("n1", { n2: {}, n3: { eligible: false } });
     await world.settle(world.member("n1").states.order("draining"));

@@ -72,6 +72,19 @@ describe("a standby", () => {
     expect(preparation.wish(undefined)).toEqual({ currentSinceMs: -Infinity });
   });
 
+  test("that was handed the lead still was when the link of the last leader ends", () => {
+    const { preparation, done } = standby(["system", "a"]);
+    preparation.heard("a");
+    preparation.resigned();
+    drainMicrotasks();
+    done.length = 0;
+    preparation.lost();
+    drainMicrotasks();
+    expect(done).toEqual([]);
+    expect(preparation.wish(undefined)).toEqual({ currentSinceMs: -Infinity });
+    expect([...preparation.claimedAhead]).toEqual(["a"]);
+  });
+
   test("claims ahead what moved last after a resignation, and in no other case", () => {
     const { preparation } = standby(["system", "a"]);
     preparation.heard("a");

@@ -74,6 +74,19 @@ describe("the meter", () => {
     expect(perMonthUsd).toBeCloseTo(43_830 * (WRITE_USD + READ_USD), 1);
   });
 
+  test("leaves the start out of what it projects as soon as there is something else", async () => {
+    const { store, pass } = meteredMemory();
+    for (let at = 0; at < 10; at++) await store.list("");
+    pass(MINUTE_MS);
+    for (let minute = 1; minute < 6; minute++) {
+      expect(store.price().perMonthUsd).toBeGreaterThan(10 * WRITE_USD * 43_830 / 6);
+      await store.head("leader");
+      pass(MINUTE_MS);
+    }
+    expect(store.price().perMonthUsd).toBeCloseTo(43_830 * READ_USD, 6);
+    expect(store.price().totalUsd).toBeCloseTo(10 * WRITE_USD + 5 * READ_USD, 9);
+  });
+
   test("forgets what is older than an hour, and projects a start from five minutes", async () => {
     const { store, pass } = meteredMemory();
     for (let at = 0; at < 10; at++) await store.list("");
