@@ -19,6 +19,7 @@ const SUITES: readonly (Step | undefined)[] = [
   suite("unit", { testTimeoutMs: 10_000, timeoutMs: 5 * MINUTE_MS }),
   suite("property", { testTimeoutMs: MINUTE_MS, timeoutMs: 10 * MINUTE_MS }),
   suite("simulation", { testTimeoutMs: 5 * MINUTE_MS, timeoutMs: 20 * MINUTE_MS }),
+  suite("ducklake", { testTimeoutMs: MINUTE_MS, timeoutMs: 10 * MINUTE_MS }),
   suite("s3", { testTimeoutMs: MINUTE_MS, timeoutMs: 15 * MINUTE_MS, environment }),
   suite("cluster", { testTimeoutMs: 2 * MINUTE_MS, timeoutMs: 40 * MINUTE_MS, environment }),
   suite("browser", { testTimeoutMs: MINUTE_MS, timeoutMs: 10 * MINUTE_MS, environment }),
