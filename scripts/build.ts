@@ -7,10 +7,11 @@
 import { mkdirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { bindingFiles, duckdbBinding } from "./duckdb-binding.ts";
 import manifest from "../package.json" with { type: "json" };
 
 /** Our names to Bun's. Plain x64 asks for AVX2; `baseline` runs on older processors too. */
-const TARGETS: Readonly<Record<string, string>> = {
+const TARGETS: Readonly<Record<string, Bun.Build.CompileTarget>> = {
   "linux-x64": "bun-linux-x64",
   "linux-x64-baseline": "bun-linux-x64-baseline",
   "linux-x64-musl": "bun-linux-x64-musl",
@@ -22,7 +23,7 @@ const TARGETS: Readonly<Record<string, string>> = {
 
 const root = join(import.meta.dirname, "..");
 
-function main(): number {
+async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       target: { type: "string" },
@@ -47,20 +48,32 @@ function main(): number {
     HEADGATE_VERSION: manifest.version,
     HEADGATE_COMMIT: commit(),
   };
-  const command = [
-    ...[process.execPath, "build", "--compile", "--minify", "--bytecode", "--format=esm"],
-    // What lies in the folder that it is started in must not change what it does.
-    ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
-    ...(bunTarget === undefined ? [] : [`--target=${bunTarget}`]),
-    ...Object.entries(defines).map(([key, value]) => `--define=${key}=${JSON.stringify(value)}`),
-    `--outfile=${out}`,
-    join(root, values.entry),
-  ];
-  const { exitCode } = Bun.spawnSync(command, {
-    cwd: root,
-    stdio: ["ignore", "ignore", "inherit"],
+  const here = `${process.platform}-${process.arch}`;
+  const binding = target ??
+    [here, `${here}-musl`].find((name) => bindingFiles(root, name).length > 0) ?? here;
+  if (bindingFiles(root, binding).length === 0) {
+    console.warn(`no DuckDB for ${binding} is installed: ${name} will not query lakes`);
+  }
+  const { success, logs } = await Bun.build({
+    entrypoints: [join(root, values.entry)],
+    minify: true,
+    bytecode: true,
+    format: "esm",
+    define: Object.fromEntries(
+      Object.entries(defines).map(([key, value]) => [key, JSON.stringify(value)]),
+    ),
+    plugins: [duckdbBinding(root, binding)],
+    compile: {
+      outfile: out,
+      ...(bunTarget === undefined ? {} : { target: bunTarget }),
+      // What lies in the folder that it is started in must not change what it does.
+      autoloadDotenv: false,
+      autoloadBunfig: false,
+    },
+    throw: false,
   });
-  if (exitCode !== 0) {
+  if (!success) {
+    for (const log of logs) console.error(String(log));
     console.error(`the build of ${name} failed`);
     return 1;
   }
@@ -86,4 +99,4 @@ function commit(): string {
   return git("status", "--porcelain") === "" ? hash : `${hash}+`;
 }
 
-process.exit(main());
+process.exit(await main());

@@ -10,9 +10,22 @@ import { dieWithParent } from "./parent-death.ts";
 /** `oom_score_adj` of proc(5): the kernel takes children long before their parent. */
 const OOM_SCORE_ADJUSTMENT = "800";
 
+/** Roles whose code lies above this layer; whoever begins the process knows them. */
+export type OtherRoles = Readonly<Record<string, () => Promise<ChildModule>>>;
+
+export interface ChildModule {
+  main(port: ParentPort): void;
+}
+
 /** Runs a child for its whole life. Arguments as `childArguments` in `child-process.ts` has them. */
-export async function runChild(role: string | undefined, parent: string | undefined) {
+export async function runChild(
+  role: string | undefined,
+  parent: string | undefined,
+  others: OtherRoles = {},
+) {
   const port = enterChild(parent);
+  const other = others[role ?? ""];
+  if (other) return (await other()).main(port);
   switch (role) {
     case "writer":
       return (await import("./writer-child.ts")).main(port);
