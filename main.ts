@@ -4,7 +4,10 @@
  */
 if (Bun.argv[2] === "__child") {
   const { runChild } = await import("./src/database/child-main.ts");
-  await runChild(Bun.argv[3], Bun.argv[4]);
+  await runChild(Bun.argv[3], Bun.argv[4], {
+    query: () => import("./src/lake/query/query-child.ts"),
+    loader: () => import("./src/lake/load/loader-child.ts"),
+  });
 } else {
   const { runCli } = await import("./src/cli/main.ts");
   process.exit(await runCli(Bun.argv.slice(2)));

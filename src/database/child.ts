@@ -5,7 +5,7 @@
  */
 
 /** What a child does for its whole life. */
-export type ChildRole = "writer" | "reader" | "encoder";
+export type ChildRole = "writer" | "reader" | "encoder" | "query" | "loader";
 
 export interface Child {
   readonly pid: number;

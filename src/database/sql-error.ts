@@ -57,7 +57,7 @@ export function sqlFailure(
 }
 
 /** An error of the operating system (errno(3)), such as ENOSPC; Node.js's own begin with ERR_. */
-function isSystemError(error: unknown): boolean {
+export function isSystemError(error: unknown): boolean {
   return error instanceof Error && "code" in error && /^E[A-Z0-9]+$/.test(String(error.code));
 }
 

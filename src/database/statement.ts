@@ -44,7 +44,7 @@ export interface WriteRequest {
   readonly deadlineMs: number;
   /**
    * True for the machinery's own statements, which may name `_headgate_*` tables and skip the
-   * statement rules. Never true for anything that came over a network.
+   * statement rules. Over a network it comes only from other nodes, for the catalogs of lakes.
    */
   readonly trusted?: boolean;
 }

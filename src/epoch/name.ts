@@ -48,6 +48,15 @@ export function checkNodeId(id: string): void {
   checkShape("node", id, NAME_BYTES_MAX);
 }
 
+/** The lake whose catalog that database holds. */
+export function lakeOfCatalog(database: string): string {
+  return database.slice(CATALOG_PREFIX.length);
+}
+
+export function isCatalogName(database: string): boolean {
+  return database.startsWith(CATALOG_PREFIX);
+}
+
 /** The database that holds a lake's catalog. */
 export function catalogDatabase(lake: string): string {
   checkLakeName(lake);

@@ -10,6 +10,7 @@ import { clusterRoutes } from "./cluster-routes.ts";
 import { refuseWhileDraining } from "./draining.ts";
 import { matchSql, SqlHandler } from "./fast.ts";
 import { Guard, refuseSecretsInUrl } from "./guard.ts";
+import { lakeRoutes } from "./lake-routes.ts";
 import { needOf } from "./need.ts";
 import type { HeadgateNode } from "./node.ts";
 import { HTTP_LIMITS, type HttpOptions, type HttpParts } from "./parts.ts";
@@ -43,6 +44,7 @@ export function createApp(node: HeadgateNode, options: HttpOptions): HttpApp {
   clusterRoutes(app, parts, bodies, guard);
   databaseRoutes(app, parts, bodies, guard);
   accessRoutes(app, parts, bodies, guard);
+  lakeRoutes(app, parts, bodies, guard);
   for (const action of ["execute", "query"] as const) {
     const path = `/v1/databases/:name/${action}`;
     app.post(path, (c) => sql.answer({ action, database: c.req.param("name") ?? "" }, c.req.raw));

@@ -50,6 +50,11 @@ export class BodyReader {
     return this.#bytes(request, bytesMax);
   }
 
+  /** The bytes of a body of any type, as they were sent. */
+  bytes(request: Request, bytesMax: number): Promise<Uint8Array> {
+    return this.#bytes(request, bytesMax);
+  }
+
   parse(bytes: Uint8Array): unknown {
     let text: string;
     try {

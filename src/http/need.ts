@@ -17,6 +17,8 @@ const NOTHING: Need = { kind: "nothing" };
 const TOKEN: Need = { kind: "token" };
 const NEEDS_ADMIN: Need = { kind: ADMIN };
 
+/** Name, what of it, and below a table what of that. */
+const LAKE = /^\/v1\/lakes\/([^/]+)(?:\/([^/]+)(?:\/[^/]+(?:\/([^/]+))?)?)?$/;
 const DATABASE = /^\/v1\/databases\/([^/]+)(?:\/([^/]+))?$/;
 
 /** `path` is the one that was routed by: escapes decoded, without the query. */
@@ -31,12 +33,14 @@ export function needOf(method: string, path: string): Need {
     case "/v1/cluster/events":
       return reads ? TOKEN : NEEDS_ADMIN;
     case "/v1/databases":
+    case "/v1/lakes":
       // The list has what the caller may read.
       return reads ? TOKEN : NEEDS_ADMIN;
     case "/v1/tokens":
       // A name and a password are as good; the route asks for the rest.
       return method === "POST" ? NOTHING : NEEDS_ADMIN;
   }
+  if (path.startsWith("/v1/lakes/")) return lakeNeed(method, reads, path);
   const [, name = "", action = ""] = DATABASE.exec(path) ?? [];
   // A name that is none is decided on by its route, which knows it decoded once more.
   if (!isDatabaseName(name)) return NEEDS_ADMIN;
@@ -44,3 +48,16 @@ export function needOf(method: string, path: string): Need {
   const isRead = action === "query" || (reads && (action === "" || action === "export"));
   return isRead ? { kind: "scope", action: "read", name } : NEEDS_ADMIN;
 }
+
+function lakeNeed(method: string, reads: boolean, path: string): Need {
+  const [, name = "", part, rows] = LAKE.exec(path) ?? [];
+  if (!isDatabaseName(name) || part === undefined) return NEEDS_ADMIN;
+  if (rows === "rows") return { kind: "scope", action: "ingest", name };
+  if (part === "tables" && !reads) {
+    return method === "POST" ? { kind: "scope", action: "write", name } : NEEDS_ADMIN;
+  }
+  const isRead = reads ? READ_PARTS.has(part) : part === "query";
+  return isRead ? { kind: "scope", action: "read", name } : NEEDS_ADMIN;
+}
+
+const READ_PARTS: ReadonlySet<string> = new Set(["tables", "snapshots", "catalog"]);

@@ -1,10 +1,25 @@
 /** What the HTTP routes need of a node. `server/` provides it; route tests provide their own. */
 import type { Parameters, ReadRequest, WriteRequest } from "../database/statement.ts";
+import type { Lakes } from "../lake/lakes.ts";
 import type { Access } from "./access.ts";
 
 export interface HeadgateNode {
   readonly id: string;
   readonly databases: Databases;
+  readonly lakes: Pick<
+    Lakes,
+    | "list"
+    | "create"
+    | "drop"
+    | "tables"
+    | "table"
+    | "createTable"
+    | "dropTable"
+    | "snapshots"
+    | "store"
+    | "query"
+    | "flush"
+  >;
   readonly cluster: Cluster;
   /** Takes no new work but what an operator needs: another node does it. */
   readonly isDraining: boolean;

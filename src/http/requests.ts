@@ -4,18 +4,16 @@
  * Plain code, since `execute` and `query` come through here 100,000 times a second.
  */
 import { Failure } from "../base/failure.ts";
-import { IDEMPOTENCY_KEY_BYTES_MAX, TIMEOUT_MS_MAX } from "../base/limits.ts";
-import { shown } from "../base/shown.ts";
+import { IDEMPOTENCY_KEY_BYTES_MAX } from "../base/limits.ts";
 import { checkStatement } from "../database/rules.ts";
 import { parseParameters, parseSql, parseStatements } from "../database/statement-parse.ts";
 import type { Parameters, Statement } from "../database/statement.ts";
 import { isDatabaseName, isNodeName } from "../epoch/name.ts";
+import { fieldsOf, parseTime, timeout, wholeFrom, wrong } from "./fields.ts";
 import type { BrokerState, Moment } from "./node.ts";
 
 /** Filled in field by field: spreading objects costs more here than all the checks. */
 export type Writable<T> = { -readonly [Key in keyof T]: T[Key] };
-
-type Fields = Readonly<Record<string, unknown>>;
 
 export interface ExecuteBody {
   readonly statements: readonly Statement[];
@@ -171,52 +169,9 @@ function check(sql: string, use: "query" | "execute", path: string): void {
   }
 }
 
-function fieldsOf(body: unknown, allowed: readonly string[]): Fields {
-  if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    throw wrong("The body", body, `an object with ${allowed.join(", ")}`);
-  }
-  for (const key in body) {
-    if (!allowed.includes(key)) {
-      const shown = JSON.stringify(key.slice(0, 80));
-      throw new Failure(
-        "invalid",
-        `The body's key ${shown} is unknown; allowed: ${allowed.join(", ")}`,
-      );
-    }
-  }
-  return body as Fields;
-}
-
-function timeout(value: unknown): number | undefined {
-  if (value === undefined) return undefined;
-  if (typeof value === "number" && value >= 1 && value <= TIMEOUT_MS_MAX) return value;
-  throw wrong("timeout_ms", value, `1 to ${TIMEOUT_MS_MAX}`);
-}
-
 function parseKey(value: unknown, path: string): string {
   if (typeof value === "string" && value !== "" && value.isWellFormed()) {
     if (Buffer.byteLength(value) <= IDEMPOTENCY_KEY_BYTES_MAX) return value;
   }
   throw wrong(path, value, `a text of 1 to ${IDEMPOTENCY_KEY_BYTES_MAX} bytes`);
-}
-
-/** RFC 3339, or ms since 1970. */
-function parseTime(value: unknown): number {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-  if (typeof value === "string" && RFC3339.test(value)) {
-    const ms = Date.parse(value);
-    if (!Number.isNaN(ms)) return ms;
-  }
-  throw wrong("time", value, 'a time, as in "2026-07-24T18:00:00Z", or ms since 1970');
-}
-
-const RFC3339 = /^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$/;
-
-function wholeFrom(value: unknown, least: number, path: string): number {
-  if (typeof value === "number" && Number.isSafeInteger(value) && value >= least) return value;
-  throw wrong(path, value, `a whole number from ${least}`);
-}
-
-function wrong(path: string, value: unknown, allowed: string): Failure {
-  return new Failure("invalid", `${path} is ${shown(value)}; allowed: ${allowed}`);
 }

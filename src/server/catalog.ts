@@ -2,11 +2,12 @@
  * All databases of one node: which there are, their replicas, and what may be done to them. The row
  * in `system` says that a database exists; its chain comes first and goes last (PROTOCOL section 7).
  */
+import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import { describe, Failure } from "../base/failure.ts";
 import { TAKEN_AT_ONCE_MAX } from "../base/limits.ts";
 import type { Log } from "../base/log.ts";
-import { checkDatabaseName, SYSTEM_DATABASE } from "../epoch/name.ts";
+import { checkDatabaseName, isCatalogName, SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { Parts } from "../replica/parts.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import type { Replica } from "../replica/replica.ts";
@@ -132,6 +133,16 @@ export class Catalog {
 
   create(name: string, pageSize: number): Promise<Replica> {
     checkDatabaseName(name);
+    return this.#create(name, pageSize);
+  }
+
+  /** A lake's, under a name that no client may choose for a database. */
+  createCatalog(name: string): Promise<Replica> {
+    assert(isCatalogName(name), `${name} is a lake's`);
+    return this.#create(name, DEFAULT_PAGE_SIZE);
+  }
+
+  #create(name: string, pageSize: number): Promise<Replica> {
     return this.#inTurn(name, async () => {
       const { database } = this.leading();
       await this.#refuseTaken(name);

@@ -6,7 +6,7 @@ import { READ_TIMEOUT_MS } from "../base/limits.ts";
 import type { Rehearsal } from "../database/image.ts";
 import type { Readers, ReadResult } from "../database/reads.ts";
 import type { WriteRequest } from "../database/statement.ts";
-import { SYSTEM_DATABASE } from "../epoch/name.ts";
+import { isCatalogName, SYSTEM_DATABASE } from "../epoch/name.ts";
 import type {
   DatabaseInfo,
   Databases,
@@ -56,6 +56,25 @@ export class NodeDatabases implements Databases {
     const { catalog, gate } = this.#options;
     await gate.run(() => catalog.create(name, options.pageSize ?? DEFAULT_PAGE_SIZE));
     return await this.inspect(name);
+  }
+
+  /** Catalogs of lakes, as far as this node has heard of them. */
+  catalogs(): readonly string[] {
+    return this.#options.catalog.rows().map(({ name }) => name).filter(isCatalogName);
+  }
+
+  tip(name: string): number {
+    return this.#options.catalog.peek(name)?.tip ?? 0;
+  }
+
+  /** Without its tables. */
+  async createCatalog(name: string): Promise<void> {
+    const { catalog, gate } = this.#options;
+    await gate.run(() => catalog.createCatalog(name));
+  }
+
+  dropCatalog(name: string): Promise<{ readonly epoch: number }> {
+    return this.drop(name);
   }
 
   // deno-lint-ignore require-await -- the port is asynchronous; a database may have to be asked elsewhere
@@ -113,7 +132,8 @@ export class NodeDatabases implements Databases {
 
   async #forward(name: string, request: WriteRequest, error: unknown): Promise<TextAnswer> {
     // Whoever has taken the chain does it, and nothing of it was done here.
-    if (!isFailure(error, "elsewhere") || request.trusted) throw error;
+    const isSystem = name === SYSTEM_DATABASE;
+    if (!isFailure(error, "elsewhere") || isSystem) throw error;
     return await this.#atOwner(name, request);
   }
 

@@ -50,7 +50,7 @@ export class Forwarding {
     here: () => Promise<WriteAnswer>,
   ): Promise<WriteAnswer> {
     const { clock } = this.#options;
-    const { statements, subject, idempotencyKey, forgets, deadlineMs } = request;
+    const { statements, subject, idempotencyKey, forgets, deadlineMs, trusted } = request;
     const body = JSON.stringify(statements);
     const isSafe = idempotencyKey !== undefined;
     const head = () => ({
@@ -58,6 +58,7 @@ export class Forwarding {
       subject,
       ...(isSafe && { idempotency_key: idempotencyKey }),
       ...(forgets && { forgets }),
+      ...(trusted && { trusted }),
       timeout_ms: Math.max(1, Math.floor(deadlineMs - clock.monotonicMs())),
     });
     return await this.ask({ method: "execute", head, body, deadlineMs, isSafe }, {

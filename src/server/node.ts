@@ -6,6 +6,7 @@ import { SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { HeadgateNode, Readiness } from "../http/node.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import { Replica } from "../replica/replica.ts";
+import type { Lakes } from "../lake/lakes.ts";
 import { probeStore } from "../store/probe.ts";
 import { NodeAccess } from "./access.ts";
 import { AdminGate, isBackupOverdue } from "./admin-gate.ts";
@@ -17,17 +18,18 @@ import { NodeCluster } from "./cluster.ts";
 import { NodeDatabases } from "./databases.ts";
 import { foundCluster } from "./founding.ts";
 import { type Identity, takeIdentity } from "./identity.ts";
-import { Maintenance } from "./maintenance.ts";
+import { NodeLakes } from "./lakes.ts";
+import type { Maintenance } from "./maintenance.ts";
 import { membershipOf } from "./member-parts.ts";
 import type { Membership } from "./membership.ts";
 import { defaultMemoryDir, type MemoryFolder, openMemoryFolder } from "./memory-folder.ts";
 import type { NodeHandle, NodeInside } from "./node-handle.ts";
+import { nodeMaintenance } from "./node-maintenance.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { assembleParts, type Assembly, openNodeStore } from "./parts.ts";
 import { OwnState } from "./own-state.ts";
 import { Passwords } from "./passwords.ts";
 import { PeerTransport } from "./peer-transport.ts";
-import { pruneEveryMs, Retention } from "./retention.ts";
 import { readiness } from "./status.ts";
 import { SystemDatabase } from "./system-database.ts";
 
@@ -61,6 +63,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
   readonly node: HeadgateNode = this;
   readonly id: string;
   readonly databases: NodeDatabases;
+  readonly #lakes: NodeLakes;
   readonly cluster: NodeCluster;
   readonly access: NodeAccess;
   readonly #config: Config;
@@ -78,7 +81,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
   #isStopped = false;
 
   constructor(config: Config, address: string, parts: NodeParts, taken: Taken) {
-    const { clock, log, random } = parts;
+    const { clock, log } = parts;
     const { identity, assembly, metrics } = taken;
     this.id = identity.id;
     this.#config = config;
@@ -100,22 +103,8 @@ class RunningNode implements HeadgateNode, NodeHandle {
       onChange: () => this.cluster.changed(),
       onReplaced: (failure) => this.#fail(failure),
     });
-    this.#membership = membershipOf(config, address, parts, {
-      ...taken,
-      catalog: this.#catalog,
-      own: this.#own,
-      onRoster: () => {
-        this.cluster.changed();
-        this.#own.states.onRoster();
-      },
-      onReplaced: (failure) => this.#fail(failure),
-    });
-    this.#gate = new AdminGate({
-      clock,
-      log,
-      metrics,
-      facts: () => this.#breakerFacts(),
-    });
+    this.#membership = this.#member(address);
+    this.#gate = new AdminGate({ clock, log, metrics, facts: () => this.#breakerFacts() });
     this.databases = new NodeDatabases({
       ...assembly,
       catalog: this.#catalog,
@@ -123,15 +112,9 @@ class RunningNode implements HeadgateNode, NodeHandle {
       forwarding: this.#membership.forwarding,
       gate: this.#gate,
     });
-    this.access = new NodeAccess({
-      required: config.auth.required,
-      clock,
-      random,
-      log,
-      passwords: new Passwords(clock),
-      clockOffsetMs: () => assembly.store.clockOffsetMs(),
-      leads: () => this.#membership.leadership.claim !== null,
-    });
+    const leads = () => this.#membership.leadership.claim !== null;
+    this.#lakes = new NodeLakes({ ...parts, ...taken, leads, databases: this.databases });
+    this.access = this.#createAccess();
     this.cluster = new NodeCluster({
       clock,
       catalog: this.#catalog,
@@ -141,12 +124,50 @@ class RunningNode implements HeadgateNode, NodeHandle {
       id: () => this.#clusterFile?.id ?? "",
       priceMonthUsd: () => assembly.priceMonthUsd(),
     });
-    this.#maintenance = this.#maintain();
+    this.#maintenance = nodeMaintenance({
+      ...taken,
+      config,
+      clock,
+      log,
+      leads,
+      catalog: this.#catalog,
+      membership: this.#membership,
+      own: this.#own,
+      record: this.#record,
+      onReplaced: (failure) => this.#fail(failure),
+    });
+  }
+
+  #member(address: string): Membership {
+    return membershipOf(this.#config, address, this.#parts, {
+      ...this.#taken,
+      catalog: this.#catalog,
+      own: this.#own,
+      onRoster: () => {
+        this.cluster.changed();
+        this.#own.states.onRoster();
+      },
+      onReplaced: (failure) => this.#fail(failure),
+    });
+  }
+
+  #createAccess(): NodeAccess {
+    return new NodeAccess({
+      required: this.#config.auth.required,
+      ...this.#parts,
+      passwords: new Passwords(this.#parts.clock),
+      clockOffsetMs: () => this.#taken.assembly.store.clockOffsetMs(),
+      leads: () => this.#membership.leadership.claim !== null,
+    });
   }
 
   get inside(): NodeInside {
     const { assembly: { store } } = this.#taken;
     return { databases: this.databases, membership: this.#membership, store };
+  }
+
+  get lakes(): Lakes {
+    return this.#lakes.lakes;
   }
 
   get isDraining(): boolean {
@@ -174,6 +195,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
     if (!this.#own.isAway) await this.#membership.start(replica);
     this.#phase = "active";
     this.#maintenance.start();
+    this.lakes.start();
     log.info("serving", {
       cluster: cluster.id,
       node: this.id,
@@ -197,6 +219,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
     this.#own.close();
     this.#membership.close();
     this.access.close();
+    await this.#lakes.close(failure);
     await this.#catalog.close(failure);
     await peers.close();
     await assembly.close();
@@ -236,29 +259,6 @@ class RunningNode implements HeadgateNode, NodeHandle {
     };
   }
 
-  #maintain(): Maintenance {
-    const { clock, log } = this.#parts;
-    const { store } = this.#taken.assembly;
-    const windowMs = this.#config.retention.window_ms;
-    const leading = {
-      clock,
-      log,
-      catalog: this.#catalog,
-      leads: () => this.#membership.leadership.claim !== null,
-      clockOffsetMs: () => store.clockOffsetMs(),
-    };
-    return new Maintenance({
-      ...leading,
-      retention: new Retention({ ...leading, windowMs }),
-      pruneEveryMs: pruneEveryMs(windowMs),
-      record: this.#record,
-      isAway: () => this.#own.isAway,
-      recordEveryMs: this.#config.cluster_mode.broker_heartbeat_interval_secs * 1000,
-      facts: () => this.#brokerFacts(),
-      onReplaced: (failure) => this.#fail(failure),
-    });
-  }
-
   #breakerFacts(): BreakerFacts {
     const { leadership } = this.#membership;
     return {
@@ -289,11 +289,5 @@ class RunningNode implements HeadgateNode, NodeHandle {
   #fail(failure: Failure): void {
     this.#parts.log.error(describe(failure));
     this.#parts.exit(isFailure(failure, "conflict") ? 1 : 3);
-  }
-
-  #brokerFacts() {
-    const { node, nonce, address, peer_address, zone, roles, eligible, state, version } = this
-      .#membership.self();
-    return { node, nonce, address, peer_address, zone, roles, eligible, state, version };
   }
 }

@@ -3,6 +3,7 @@ import { rm } from "node:fs/promises";
 import { SNAPSHOT_AGE_MS_MAX } from "../base/limits.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Config } from "../config/config.ts";
+import type { Children } from "../database/child.ts";
 import { createChildren } from "../database/child-process.ts";
 import { encodeFile } from "../database/encode-file.ts";
 import { createImage } from "../database/image-builder.ts";
@@ -31,6 +32,7 @@ export interface Assembly {
   readonly parts: Parts;
   readonly store: Store;
   readonly readers: Readers;
+  readonly children: Children;
   /** Opens the workspace that a claim of this replica will ask for. */
   prepareWorkspace(replica: Replica): void;
   /** Has processes ready for that many workspaces. */
@@ -120,6 +122,7 @@ export function assembleParts(options: AssemblyOptions): Assembly {
     parts,
     store,
     readers,
+    children,
     warmWriters: (count) => children.warm("writer", count),
     prepareWorkspace: ({ name, image, pageSize }) => workspaces.prepare(name, image, pageSize),
     priceMonthUsd: () => meter.price().perMonthUsd,

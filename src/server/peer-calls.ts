@@ -7,6 +7,7 @@ import { withDeadline } from "../base/deadline.ts";
 import { Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import type { Statement, WriteRequest } from "../database/statement.ts";
+import { isCatalogName } from "../epoch/name.ts";
 import { Answers, type Call } from "../members/answers.ts";
 import { CALL_TYPE, type Message } from "../members/call-frame.ts";
 import { Calls } from "../members/calls.ts";
@@ -156,6 +157,9 @@ export class PeerCalls {
           statements: JSON.parse(text) as Statement[],
           subject: String(fields["subject"]),
           ...(typeof key === "string" && { idempotencyKey: key }),
+          // Only what a node does by itself for a lake; what is for `system` is never forwarded.
+          ...(fields["trusted"] === true && isCatalogName(String(fields["database"])) &&
+            { trusted: true }),
           ...(Array.isArray(fields["forgets"]) && { forgets: fields["forgets"].map(String) }),
           deadlineMs: Number.isFinite(fields["timeout_ms"])
             ? Math.min(deadlineMs, clock.monotonicMs() + Number(fields["timeout_ms"]))

@@ -23,6 +23,7 @@ import type {
   TextAnswer,
 } from "../../src/http/node.ts";
 import { MemoryAccess } from "./memory-access.ts";
+import { MemoryLakes } from "./memory-lakes.ts";
 
 export interface Seen {
   readonly call: string;
@@ -35,6 +36,8 @@ export class MemoryNode implements HeadgateNode, Databases, Cluster {
   readonly databases: Databases = this;
   readonly cluster: Cluster = this;
   readonly access = new MemoryAccess();
+  readonly memoryLakes = new MemoryLakes();
+  readonly lakes: HeadgateNode["lakes"] = this.memoryLakes.port;
   readonly watchers = new Set<() => void>();
   isDraining = false;
   readonly seen: Seen[] = [];

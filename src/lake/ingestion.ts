@@ -1,0 +1,128 @@
+/**
+ * Rows that clients bring to this node, for any table of any lake. Everybody is answered by their
+ * deadline, bodies that wait have a limit together, and a request with a key that is being stored
+ * here already gets the answer of the first.
+ */
+import type { Clock } from "../base/clock.ts";
+import { Failure } from "../base/failure.ts";
+import { LAKE_LOOK_MS, LAKE_WAITING_BYTES_MAX, LAKE_WAITING_MAX } from "../base/lake-limits.ts";
+import type { TableName } from "./catalog/read-tables.ts";
+import { Intake } from "./intake.ts";
+import { otherRequest } from "./kept-keys.ts";
+import { LakeCatalog } from "./lake-catalog.ts";
+import { type JobParts, RowsJob } from "./rows-job.ts";
+import type { RowsAnswer, RowsRequest } from "./rows-request.ts";
+import { WaitingRows } from "./waiting-rows.ts";
+
+export interface IngestionOptions extends JobParts {
+  readonly clock: Clock;
+  catalog(lake: string): LakeCatalog;
+}
+
+export class Ingestion {
+  readonly #options: IngestionOptions;
+  readonly #intakes = new Map<string, Intake>();
+  readonly #waiting = new Set<WaitingRows>();
+  readonly #keyed = new Map<
+    string,
+    { readonly hash: string; readonly answer: Promise<RowsAnswer> }
+  >();
+  #bytes = 0;
+  #cancelLook: (() => void) | null = null;
+
+  constructor(options: IngestionOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Stores all rows of the body or none. Rejects with `invalid` (details: row, column), `missing`,
+   * `conflict` (key), `too_large`, `busy`, `unavailable`, or `uncertain` where only a key makes it
+   * safe to ask again.
+   */
+  async store(request: RowsRequest): Promise<RowsAnswer> {
+    const { key } = request;
+    const name = key && `${request.lake}\n${key.subject}\n${key.key}`;
+    const first = name === undefined ? undefined : this.#keyed.get(name);
+    if (first && key) {
+      if (first.hash !== key.hash) throw otherRequest(key.key);
+      return await first.answer;
+    }
+    this.#checkRoom(request.body.length);
+    const waiting = new WaitingRows(request);
+    this.#add(waiting);
+    if (name !== undefined && key) {
+      this.#keyed.set(name, { hash: key.hash, answer: waiting.answer });
+    }
+    try {
+      return await waiting.answer;
+    } finally {
+      this.#waiting.delete(waiting);
+      this.#bytes -= request.body.length;
+      if (name !== undefined) this.#keyed.delete(name);
+    }
+  }
+
+  /** Bodies that are here, in bytes. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  close(failure: Failure): void {
+    this.#cancelLook?.();
+    for (const waiting of this.#waiting) waiting.failed(waiting.isSent ? inDoubt() : failure);
+  }
+
+  #checkRoom(bytes: number): void {
+    const isFull = this.#waiting.size >= LAKE_WAITING_MAX ||
+      (this.#bytes > 0 && this.#bytes + bytes > LAKE_WAITING_BYTES_MAX);
+    if (!isFull) return;
+    throw new Failure(
+      "busy",
+      `Cannot take more rows: ${this.#waiting.size} requests with ${this.#bytes} bytes wait`,
+      { retryAfterMs: 250 },
+    );
+  }
+
+  #add(waiting: WaitingRows): void {
+    const { lake, table, body } = waiting.request;
+    this.#waiting.add(waiting);
+    this.#bytes += body.length;
+    this.#cancelLook ??= this.#options.clock.after(LAKE_LOOK_MS, () => this.#look());
+    const name = [lake, table.schema, table.name].join("\n").toLowerCase();
+    let intake = this.#intakes.get(name);
+    if (!intake) {
+      intake = this.#intakeOf(lake, table, () => this.#intakes.delete(name));
+      this.#intakes.set(name, intake);
+    }
+    intake.add(waiting);
+  }
+
+  #intakeOf(lake: string, table: TableName, onIdle: () => void): Intake {
+    const catalog = this.#options.catalog(lake);
+    const run = (requests: readonly WaitingRows[]) =>
+      new RowsJob(this.#options, catalog, table, requests).run();
+    return new Intake(run, onIdle);
+  }
+
+  /** Answers those whose deadline has come. */
+  #look(): void {
+    this.#cancelLook = null;
+    const nowMs = this.#options.clock.monotonicMs();
+    for (const waiting of this.#waiting) {
+      if (waiting.request.deadlineMs > nowMs || waiting.isAnswered) continue;
+      waiting.failed(waiting.isSent ? inDoubt() : pastDeadline());
+    }
+    if (this.#waiting.size === 0) return;
+    this.#cancelLook = this.#options.clock.after(LAKE_LOOK_MS, () => this.#look());
+  }
+}
+
+function pastDeadline(): Failure {
+  return new Failure("unavailable", "Cannot store rows before the deadline; nothing was stored", {
+    details: { reason: "deadline" },
+  });
+}
+
+function inDoubt(): Failure {
+  return new Failure("uncertain", "The rows were being stored at the deadline; they may be there");
+}

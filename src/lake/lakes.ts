@@ -1,0 +1,293 @@
+/** Lakes as the HTTP routes know them: what can be asked of them at this node, and done to them. */
+import { Failure, isFailure } from "../base/failure.ts";
+import { FLUSH_TIMEOUT_MS, LAKE_TIMEOUT_MS } from "../base/lake-limits.ts";
+import type { Log } from "../base/log.ts";
+import { catalogDatabase, checkLakeName, lakeOfCatalog } from "../epoch/name.ts";
+import { createLake } from "./catalog/create-lake.ts";
+import { createTable, dropTable } from "./catalog/create-table.ts";
+import type { CatalogQuery } from "./catalog/query.ts";
+import { type LakeSnapshot, listSnapshots, type SnapshotMoment } from "./catalog/read-snapshots.ts";
+import { findTable, type LakeTable, listTables, type TableName } from "./catalog/read-tables.ts";
+import { tableStatistics } from "./catalog/read-files.ts";
+import type { ColumnWish } from "./column.ts";
+import { type Flushed, flushTable } from "./flush-table.ts";
+import { Flusher } from "./flusher.ts";
+import { Ingestion } from "./ingestion.ts";
+import { createKeysTable } from "./kept-keys.ts";
+import { KnownTables } from "./known-tables.ts";
+import {
+  type Asked,
+  type CatalogParts,
+  type Changed,
+  type Freshness,
+  LakeCatalog,
+} from "./lake-catalog.ts";
+import type { LakeDatabases } from "./lake-databases.ts";
+import type { LakeFiles } from "./lake-files.ts";
+import { openView } from "./lake-view.ts";
+import type { Loaders } from "./load/loaders.ts";
+import type { LakeAnswer, LakeQuery, TableName as QueriedName } from "./query/lake-query.ts";
+import type { RowsAnswer, RowsRequest } from "./rows-request.ts";
+
+/** The engine of queries; `query/queries.ts` is one. */
+export interface QueryEngine {
+  query(query: LakeQuery): Promise<LakeAnswer>;
+  inspect(
+    query: Pick<LakeQuery, "sql" | "deadlineMs" | "signal">,
+  ): Promise<readonly QueriedName[] | null>;
+}
+
+export interface LakesOptions extends CatalogParts {
+  readonly databases: LakeDatabases & CatalogChains;
+  readonly files: LakeFiles;
+  readonly loaders: Loaders;
+  readonly queries: QueryEngine;
+  readonly log: Log;
+  leads(): boolean;
+  uuid(): string;
+}
+
+/** Whole catalogs: only the leader makes and drops them. */
+export interface CatalogChains {
+  /** Names of all catalogs that this node knows. */
+  catalogs(): readonly string[];
+  /** The newest epoch that is known here; 0 for one that is not open. */
+  tip(name: string): number;
+  createCatalog(name: string): Promise<unknown>;
+  dropCatalog(name: string): Promise<{ readonly epoch: number }>;
+}
+
+export interface LakeQueryRequest extends Pick<LakeQuery, "sql" | "params" | "format" | "signal"> {
+  readonly moment: SnapshotMoment;
+  readonly freshness: Freshness;
+}
+
+export interface LakeQueryAnswer extends LakeAnswer {
+  readonly epoch: number;
+  readonly snapshot: number;
+}
+
+export interface LakeInfo {
+  readonly name: string;
+  readonly data_path: string;
+}
+
+export class Lakes {
+  readonly #options: LakesOptions;
+  readonly #ingestion: Ingestion;
+  readonly #flusher: Flusher;
+
+  constructor(options: LakesOptions) {
+    this.#options = options;
+    const { databases } = options;
+    const tables = new KnownTables();
+    const catalog = (lake: string) => this.#catalog(lake);
+    this.#ingestion = new Ingestion({ ...options, tables, catalog });
+    this.#flusher = new Flusher({
+      ...options,
+      catalog,
+      lakes: () => databases.catalogs().map(lakeOfCatalog),
+      tip: (lake) => databases.tip(catalogDatabase(lake)),
+    });
+  }
+
+  /** Does by itself what the leader does. */
+  start(): void {
+    this.#flusher.start();
+  }
+
+  list(): readonly LakeInfo[] {
+    return this.#options.databases.catalogs().map((name) => this.#info(lakeOfCatalog(name)));
+  }
+
+  /** The leader's alone. A lake whose making was cut off is completed. */
+  async create(lake: string): Promise<LakeInfo & { readonly epoch: number }> {
+    const { databases, files, uuid } = this.#options;
+    const catalog = this.#catalog(lake);
+    try {
+      await databases.createCatalog(catalog.database);
+    } catch (error) {
+      if (!isFailure(error, "conflict") || (await this.#isWhole(catalog))) {
+        throw isFailure(error, "conflict")
+          ? new Failure("conflict", `There is a lake ${lake} already`, { cause: error })
+          : error;
+      }
+    }
+    const statements = createLake({
+      dataPath: files.dataPath(lake),
+      schemaUuid: uuid(),
+      nowMs: catalog.storeMs,
+    });
+    const all = [...statements, { sql: createKeysTable() }];
+    const { epoch } = await catalog.execute(all, this.#deadlineMs());
+    return { ...this.#info(lake), epoch };
+  }
+
+  /** The leader's alone. Its files stay in the bucket. */
+  drop(lake: string): Promise<{ readonly epoch: number }> {
+    return this.#options.databases.dropCatalog(this.#catalog(lake).database);
+  }
+
+  async tables(lake: string, freshness: Freshness): Promise<Asked<readonly LakeTable[]>> {
+    return await this.#ask(lake, listTables(null), freshness);
+  }
+
+  async table(lake: string, name: TableName, freshness: Freshness) {
+    const { value: table, epoch } = await this.#ask(lake, findTable(name, null), freshness);
+    if (table === null) throw noTable(lake, name);
+    const { value } = await this.#ask(lake, tableStatistics(table.id, table.columns), freshness);
+    return { table, epoch, rows: value?.rows ?? 0, bytes: value?.fileBytes ?? 0 };
+  }
+
+  async createTable(
+    lake: string,
+    { schema, name }: TableName,
+    columns: readonly ColumnWish[],
+  ): Promise<Changed> {
+    const change = createTable({ schema, name, uuid: this.#options.uuid(), columns });
+    return await this.#catalog(lake).change([change], { deadlineMs: this.#deadlineMs() });
+  }
+
+  async dropTable(lake: string, name: TableName): Promise<Changed> {
+    const deadlineMs = this.#deadlineMs();
+    const found = await this.#ask(lake, findTable(name, null), {
+      level: "linearizable",
+      deadlineMs,
+    });
+    if (found.value === null) throw noTable(lake, name);
+    return await this.#catalog(lake).change([dropTable(found.value.id)], { deadlineMs });
+  }
+
+  async snapshots(lake: string, freshness: Freshness): Promise<Asked<readonly LakeSnapshot[]>> {
+    return await this.#ask(lake, listSnapshots(), freshness);
+  }
+
+  /** Stores rows: see `Ingestion.store`. */
+  async store(request: RowsRequest): Promise<RowsAnswer> {
+    checkLakeName(request.lake);
+    try {
+      return await this.#ingestion.store(request);
+    } catch (error) {
+      throw lakeFailure(error, request.lake);
+    }
+  }
+
+  /** Rows of the table, or of all tables, go from the catalog into files. */
+  async flush(lake: string, name: TableName | null): Promise<Flushed> {
+    const freshness = {
+      level: "linearizable",
+      deadlineMs: this.#options.clock.monotonicMs() + FLUSH_TIMEOUT_MS,
+    } as const;
+    const { value: tables } = await this.#ask(lake, listTables(null), freshness);
+    const wanted = tables.filter((table) => name === null || isNamed(table, name));
+    if (name !== null && wanted.length === 0) throw noTable(lake, name);
+    const all = [];
+    for (const table of wanted) {
+      all.push(await flushTable(this.#options, this.#catalog(lake), table, freshness));
+    }
+    return {
+      rows: all.reduce((sum, { rows }) => sum + rows, 0),
+      files: all.reduce((sum, { files }) => sum + files, 0),
+      epoch: Math.max(0, ...all.map(({ epoch }) => epoch)),
+    };
+  }
+
+  /** The answer's body has to be read to its end, or returned from. */
+  async query(lake: string, request: LakeQueryRequest): Promise<LakeQueryAnswer> {
+    const { queries } = this.#options;
+    const { sql, params, format, signal, moment, freshness } = request;
+    const { deadlineMs } = freshness;
+    const until = { deadlineMs, ...(signal && { signal }) };
+    const names = await queries.inspect({ sql, ...until });
+    const view = await this.#view(lake, { moment, freshness, names });
+    try {
+      const answer = await queries.query({
+        sql,
+        ...(params && { params }),
+        format,
+        tables: view.tables,
+        ...until,
+      });
+      return {
+        contentType: answer.contentType,
+        body: readingThen(answer.body, () => view.done()),
+        epoch: view.epoch,
+        snapshot: view.snapshot.id,
+      };
+    } catch (error) {
+      view.done();
+      throw error;
+    }
+  }
+
+  close(failure: Failure): void {
+    this.#flusher.close();
+    this.#ingestion.close(failure);
+  }
+
+  async #view(lake: string, options: Parameters<typeof openView>[2]) {
+    try {
+      return await openView(this.#options, this.#catalog(lake), options);
+    } catch (error) {
+      throw lakeFailure(error, lake);
+    }
+  }
+
+  async #ask<T>(lake: string, query: CatalogQuery<T>, freshness: Freshness): Promise<Asked<T>> {
+    try {
+      return await this.#catalog(lake).ask(query, freshness);
+    } catch (error) {
+      throw lakeFailure(error, lake);
+    }
+  }
+
+  /** Its first tables are there, and with them, since one transaction makes them, all. */
+  async #isWhole(catalog: LakeCatalog): Promise<boolean> {
+    const query: CatalogQuery<boolean> = {
+      sql: "SELECT name FROM sqlite_schema WHERE name = 'ducklake_metadata'",
+      params: {},
+      decode: (rows) => rows.length > 0,
+    };
+    const deadlineMs = this.#deadlineMs();
+    return (await catalog.ask(query, { level: "linearizable", deadlineMs })).value;
+  }
+
+  #catalog(lake: string): LakeCatalog {
+    return new LakeCatalog(this.#options, lake);
+  }
+
+  #deadlineMs(): number {
+    return this.#options.clock.monotonicMs() + LAKE_TIMEOUT_MS;
+  }
+
+  #info(lake: string): LakeInfo {
+    return { name: lake, data_path: this.#options.files.dataPath(lake) };
+  }
+}
+
+/** Clients know lakes, not the databases behind them. */
+function lakeFailure(error: unknown, lake: string): unknown {
+  const isAbout = isFailure(error, "missing") &&
+    error.message.includes(JSON.stringify(catalogDatabase(lake)));
+  return isAbout ? new Failure("missing", `There is no lake ${lake}`, { cause: error }) : error;
+}
+
+function isNamed(table: TableName, { schema, name }: TableName): boolean {
+  return table.schema.toLowerCase() === schema.toLowerCase() &&
+    table.name.toLowerCase() === name.toLowerCase();
+}
+
+function noTable(lake: string, { schema, name }: TableName): Failure {
+  return new Failure("missing", `There is no table ${schema}.${name} in the lake ${lake}`);
+}
+
+async function* readingThen(
+  body: AsyncIterable<Uint8Array>,
+  done: () => void,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } finally {
+    done();
+  }
+}

@@ -1,0 +1,255 @@
+/**
+ * Some requests for one table, stored together: their bodies are read by a loader, files go into the
+ * store, and one change of the catalog makes all rows visible, or none. A request whose rows do not
+ * fit fails alone. What was decided by an old notion of the table is decided again.
+ */
+import { rm } from "node:fs/promises";
+import { Failure, isFailure } from "../base/failure.ts";
+import { LAKE_JOB_ATTEMPTS_MAX, LOAD_INLINED_BYTES_MAX } from "../base/lake-limits.ts";
+import { createTable } from "./catalog/create-table.ts";
+import type { LakeTable, TableName } from "./catalog/read-tables.ts";
+import { findKeys, isKeyTaken, keepKeys, otherRequest } from "./kept-keys.ts";
+import type { KnownTables } from "./known-tables.ts";
+import type { LakeCatalog } from "./lake-catalog.ts";
+import { dataName, type LakeFiles } from "./lake-files.ts";
+import type { Loaders } from "./load/loaders.ts";
+import type { BodyPlace, Loaded, LoadedFile } from "./load/message.ts";
+import { toFailure } from "../database/sql-error.ts";
+import type { WaitingRows } from "./waiting-rows.ts";
+
+export interface JobParts {
+  readonly loaders: Loaders;
+  readonly files: LakeFiles;
+  readonly tables: KnownTables;
+  /** Random, for names of files and for the catalog. */
+  uuid(): string;
+}
+
+export class RowsJob {
+  readonly #parts: JobParts;
+  readonly #catalog: LakeCatalog;
+  readonly #table: TableName;
+  readonly #deadlineMs: number;
+  #left: readonly WaitingRows[];
+
+  constructor(
+    parts: JobParts,
+    catalog: LakeCatalog,
+    table: TableName,
+    requests: readonly WaitingRows[],
+  ) {
+    this.#parts = parts;
+    this.#catalog = catalog;
+    this.#table = table;
+    this.#left = requests;
+    // Each is answered at its own deadline; the work may serve those that have longer.
+    this.#deadlineMs = Math.max(...requests.map(({ request }) => request.deadlineMs));
+  }
+
+  /** Answers every request. Never rejects. */
+  async run(): Promise<void> {
+    const path = await this.#parts.files.temporary("bodies");
+    try {
+      const bodies = await this.#spool(path);
+      for (let attempt = 0; this.#left.length > 0; attempt++) {
+        if (attempt === LAKE_JOB_ATTEMPTS_MAX) throw this.#keepsChanging();
+        await this.#store(bodies);
+      }
+    } catch (error) {
+      for (const waiting of this.#left) waiting.failed(error);
+    } finally {
+      await rm(path, { force: true });
+    }
+  }
+
+  /** Where each request's body is in the file, which replaces the copies in memory. */
+  async #spool(path: string): Promise<ReadonlyMap<WaitingRows, BodyPlace>> {
+    await Bun.write(path, Buffer.concat(this.#left.map(({ request }) => request.body)));
+    let offset = 0;
+    return new Map(this.#left.map((waiting) => {
+      const { format, encoding, body } = waiting.request;
+      const place = { path, offset, bytes: body.length, format, encoding };
+      offset += body.length;
+      return [waiting, place];
+    }));
+  }
+
+  /** One attempt; what is still to be done stays in `#left`. */
+  async #store(bodies: ReadonlyMap<WaitingRows, BodyPlace>): Promise<void> {
+    const table = await this.#find(bodies);
+    if (table === null) return;
+    const places = this.#left.flatMap((waiting) => bodies.get(waiting) ?? []);
+    const name = dataName(this.#parts.uuid());
+    const loaded = await this.#parts.loaders.load({
+      table,
+      bodies: places,
+      inlineBytesMax: LOAD_INLINED_BYTES_MAX,
+      output: { path: await this.#parts.files.temporary("file"), name },
+    }, this.#deadlineMs);
+    try {
+      if (await this.#isOutOfDate(table, loaded)) return;
+      await this.#commit(table, loaded, this.#fitting(loaded));
+    } finally {
+      await Promise.all(loaded.files.map(({ path }) => rm(path, { force: true })));
+    }
+  }
+
+  /** The table, made if some request wants that; null when it has to be looked for again. */
+  async #find(bodies: ReadonlyMap<WaitingRows, BodyPlace>): Promise<LakeTable | null> {
+    const { tables, loaders, uuid } = this.#parts;
+    const table = await tables.find(this.#catalog, this.#table, this.#deadlineMs);
+    if (table !== null) return table;
+    const { schema, name } = this.#table;
+    this.#answer(({ request }) => !request.create, () => {
+      throw new Failure(
+        "missing",
+        `There is no table ${schema}.${name} in the lake ${this.#catalog.lake}; ` +
+          "?create=true makes it from the rows",
+      );
+    });
+    const [first] = this.#left;
+    const body = first && bodies.get(first);
+    if (!first || !body) return null;
+    try {
+      const columns = await loaders.infer(body, this.#deadlineMs);
+      const change = createTable({ schema, name, uuid: uuid(), columns });
+      const { epoch } = await this.#catalog.change([change], { deadlineMs: this.#deadlineMs });
+      const freshness = {
+        level: "session",
+        minEpoch: epoch,
+        deadlineMs: this.#deadlineMs,
+      } as const;
+      return await tables.refresh(this.#catalog, this.#table, freshness);
+    } catch (error) {
+      // Somebody else was faster: it is found now.
+      if (refusalOf(error) === "name_taken") return null;
+      this.#answer((waiting) => waiting === first, () => {
+        throw error;
+      });
+      return null;
+    }
+  }
+
+  /** A row that does not fit may fit the table as it is now. */
+  async #isOutOfDate(table: LakeTable, { bodies }: Loaded): Promise<boolean> {
+    if (bodies.every((outcome) => "rows" in outcome)) return false;
+    const freshness = { level: "linearizable", deadlineMs: this.#deadlineMs } as const;
+    const now = await this.#parts.tables.refresh(this.#catalog, this.#table, freshness);
+    return now?.id !== table.id || now.version !== table.version;
+  }
+
+  /** Answers those whose rows do not fit, and those that have none. */
+  #fitting({ bodies, change }: Loaded): ReadonlyMap<WaitingRows, number> {
+    const fitting = new Map<WaitingRows, number>();
+    for (const [index, waiting] of this.#left.entries()) {
+      const outcome = bodies[index];
+      if (outcome && "rows" in outcome) fitting.set(waiting, outcome.rows);
+      else if (outcome) waiting.failed(toFailure(outcome.failure));
+    }
+    this.#left = [...fitting.keys()];
+    if (change === null) {
+      this.#answer(() => true, () => {
+        throw new Failure("invalid", "Cannot store rows: there are none in the body");
+      });
+    }
+    return fitting;
+  }
+
+  async #commit(
+    table: LakeTable,
+    { change, files }: Loaded,
+    fitting: ReadonlyMap<WaitingRows, number>,
+  ): Promise<void> {
+    if (change === null || this.#left.length === 0) return;
+    // Somebody was told at the deadline that nothing of it is stored: once more, without it.
+    if (this.#left.some(({ isAnswered }) => isAnswered)) return this.#forgetAnswered();
+    await Promise.all(files.map((file) => this.#upload(file)));
+    if (this.#left.some(({ isAnswered }) => isAnswered)) return this.#forgetAnswered();
+    const keys = this.#left.flatMap((waiting) => {
+      const { key } = waiting.request;
+      return key ? [{ ...key, rows: fitting.get(waiting) ?? 0 }] : [];
+    });
+    const more = keys.length > 0 ? [keepKeys(keys, this.#catalog.storeMs)] : [];
+    for (const waiting of this.#left) waiting.isSent = true;
+    try {
+      const changed = await this.#catalog.change([change], {
+        deadlineMs: this.#deadlineMs,
+        more,
+      });
+      for (const waiting of this.#left) {
+        waiting.done({ rows: fitting.get(waiting) ?? 0, ...changed });
+      }
+      this.#left = [];
+      if (files.length === 0) this.#parts.tables.opened(this.#catalog, this.#table, table);
+    } catch (error) {
+      await this.#again(error);
+    }
+  }
+
+  #forgetAnswered(): void {
+    this.#left = this.#left.filter(({ isAnswered }) => !isAnswered);
+  }
+
+  /** What is to be tried again after a change was refused; throws what is final. */
+  async #again(error: unknown): Promise<void> {
+    const isRefused = isFailure(error) && !isFailure(error, "uncertain");
+    if (isRefused) { for (const waiting of this.#left) waiting.isSent = false; }
+    if (isKeyTaken(error)) return await this.#answerKnown();
+    if (!OUT_OF_DATE.has(refusalOf(error))) throw error;
+    this.#parts.tables.forget(this.#catalog, this.#table);
+  }
+
+  /** Requests that were done before get the answer of then. */
+  async #answerKnown(): Promise<void> {
+    const keyed = this.#left.flatMap(({ request }) => request.key ?? []);
+    const freshness = { level: "linearizable", deadlineMs: this.#deadlineMs } as const;
+    const { value, epoch } = await this.#catalog.ask(findKeys(keyed), freshness);
+    const known = new Map(value.map((one) => [`${one.subject}\n${one.key}`, one]));
+    const nameOf = ({ request: { key } }: WaitingRows) => `${key?.subject}\n${key?.key}`;
+    this.#answer((waiting) => known.has(nameOf(waiting)), (waiting) => {
+      const kept = known.get(nameOf(waiting));
+      const { key } = waiting.request;
+      if (!kept || !key || kept.hash !== key.hash) throw otherRequest(key?.key ?? "");
+      return { rows: kept.rows, snapshot: kept.snapshot, epoch };
+    });
+  }
+
+  #answer(
+    concerns: (waiting: WaitingRows) => boolean,
+    answer: (waiting: WaitingRows) => Parameters<WaitingRows["done"]>[0],
+  ): void {
+    this.#left = this.#left.filter((waiting) => {
+      if (!concerns(waiting)) return true;
+      try {
+        waiting.done(answer(waiting));
+      } catch (error) {
+        waiting.failed(error);
+      }
+      return false;
+    });
+  }
+
+  #upload(file: LoadedFile): Promise<void> {
+    return this.#parts.files.upload(this.#catalog.lake, file, this.#deadlineMs);
+  }
+
+  #keepsChanging(): Failure {
+    return new Failure(
+      "unavailable",
+      `Cannot store rows: the table ${this.#table.name} changed ${LAKE_JOB_ATTEMPTS_MAX} times ` +
+        "meanwhile",
+      { retryAfterMs: 100 },
+    );
+  }
+}
+
+/** What the table was believed to be, it is not any more. */
+const OUT_OF_DATE: ReadonlySet<unknown> = new Set([
+  "columns_changed",
+  "table_missing",
+  "inlined_missing",
+]);
+
+function refusalOf(error: unknown): unknown {
+  return isFailure(error) ? error.details?.["refusal"] : undefined;
+}
