@@ -178,7 +178,7 @@ const REST: readonly Command[] = [
   },
   {
     name: "bench",
-    operands: "writes|reads|latency",
+    operands: "writes|reads|latency|ingest",
     summary: "measure a node",
     about: "Measures a node.",
     example: "headgate bench writes",

@@ -6,12 +6,13 @@ import type { Clock } from "../../base/clock.ts";
 import { describe, isFailure } from "../../base/failure.ts";
 import { processSurroundings } from "../../server/surroundings.ts";
 import { exitCode } from "../client.ts";
+import { countIngested, ingestWorkload, prepareIngest } from "./ingest.ts";
 import { runLoad } from "./load.ts";
 import { BENCH_HELP, type BenchOptions, parseBenchOptions } from "./options.ts";
 import { countWrites, prepareReads, prepareWrites } from "./prepare.ts";
 import { type BenchReport, reportOf, rowsAreWrong, textOf } from "./report.ts";
 import type { LoadResult } from "./tally.ts";
-import { readsWorkload, writesWorkload } from "./workload.ts";
+import { readsWorkload, type Workload, writesWorkload } from "./workload.ts";
 
 /** What the command takes from the process it runs in. */
 export interface BenchWorld {
@@ -56,6 +57,7 @@ export async function bench(options: BenchOptions, world: BenchWorld): Promise<B
     await prepareReads(target);
     return reportOf(options, await load(options, world), null);
   }
+  if (options.mode === "ingest") return await benchIngest(options, world);
   await prepareWrites(target);
   const before = await countWrites(target);
   const result = await load(options, world);
@@ -64,12 +66,29 @@ export async function bench(options: BenchOptions, world: BenchWorld): Promise<B
   return reportOf(options, result, { acknowledged, uncertain, found });
 }
 
-function load(options: BenchOptions, { clock }: BenchWorld): Promise<LoadResult> {
+/** Rows are counted in rows, all else in requests. */
+async function benchIngest(options: BenchOptions, world: BenchWorld): Promise<BenchReport> {
+  const { rows, format } = options;
+  const target = { ...options.target, rows, format };
+  await prepareIngest(target);
+  const before = await countIngested(target);
+  const result = await load(options, world, await ingestWorkload(target));
+  const found = (await countIngested(target)) - before;
+  const { acknowledged, uncertain } = result;
+  const counted = { acknowledged: acknowledged * rows, uncertain: uncertain * rows, found };
+  return reportOf(options, result, counted);
+}
+
+function load(
+  options: BenchOptions,
+  { clock }: BenchWorld,
+  ingest?: Workload,
+): Promise<LoadResult> {
   const { mode, target, connections, concurrency, ratePerS } = options;
   return runLoad(target.url, {
     clock,
     cpuMs,
-    workload: mode === "reads" ? readsWorkload(target) : writesWorkload(target),
+    workload: ingest ?? (mode === "reads" ? readsWorkload(target) : writesWorkload(target)),
     connections,
     concurrency,
     warmupMs: options.warmupSeconds * 1000,

@@ -1,13 +1,17 @@
 /** The command line of `headgate bench`. */
 import { parseArgs } from "node:util";
 import { describe, Failure } from "../../base/failure.ts";
+import { type BenchFormat, INGEST_FORMATS } from "./ingest.ts";
 import type { Target } from "./workload.ts";
 
-export type Mode = "writes" | "reads" | "latency";
+export type Mode = "writes" | "reads" | "latency" | "ingest";
 
 export interface BenchOptions {
   readonly mode: Mode;
   readonly target: Target;
+  /** Of `ingest`: rows of a request, and how they are written. */
+  readonly rows: number;
+  readonly format: BenchFormat;
   readonly seconds: number;
   readonly warmupSeconds: number;
   readonly concurrency: number;
@@ -22,13 +26,17 @@ export const BENCH_HELP = `headgate bench: measure a node over HTTP/2
   headgate bench writes     durable single-row INSERT transactions
   headgate bench reads      reads of one row by its key
   headgate bench latency    one durable write at a time
+  headgate bench ingest     rows into a table of a lake, durable and visible
 
   --url URL          address of the node        http://127.0.0.1:8080; or HEADGATE_URL
   --token TOKEN      sent as Authorization: Bearer; or HEADGATE_TOKEN
-  --database NAME    made if it is not there    bench
+  --database NAME    made if it is not there    bench; with ingest the lake
+  --rows N           with ingest: rows of one request          1000
+  --format FORMAT    with ingest: ndjson or arrow              ndjson
   --seconds N        measured time              10
   --warmup N         time before it             2
-  --concurrency N    requests under way         2000; with --rate half a second's
+  --concurrency N    requests under way         2000; with --rate half a second's;
+                     with ingest as many as have 64,000 rows, from 16 to 2000
   --connections N    connections they share     8, or one for each 256 under way
   --rate N           requests a second, each latency counted from the moment it was due;
                      without it, as fast as the node answers, which can be no faster than
@@ -43,6 +51,8 @@ const STREAMS_PER_CONNECTION = 256;
 const CONNECTIONS_MAX = 1_024;
 const SECONDS_MAX = 86_400;
 const RATE_MAX = 10_000_000;
+const ROWS_MAX = 100_000;
+const MODES: readonly Mode[] = ["writes", "reads", "latency", "ingest"];
 
 const DEFAULT_URL = "http://127.0.0.1:8080";
 
@@ -50,6 +60,8 @@ const FLAGS = {
   url: { type: "string" },
   token: { type: "string" },
   database: { type: "string", default: "bench" },
+  rows: { type: "string" },
+  format: { type: "string" },
   seconds: { type: "string", default: "10" },
   warmup: { type: "string", default: "2" },
   concurrency: { type: "string" },
@@ -73,13 +85,19 @@ export function parseBenchOptions(
       throw invalid(`--${flag} does not go with latency, which sends one write at a time`);
     }
   }
+  const isIngest = mode === "ingest";
+  for (const flag of ["rows", "format"] as const) {
+    if (!isIngest && values[flag] !== undefined) throw invalid(`--${flag} goes with ingest alone`);
+  }
+  const rows = numberOf("rows", values.rows ?? "1000", [1, ROWS_MAX], true);
   const ratePerS = values.rate === undefined
     ? undefined
     : numberOf("rate", values.rate, [0.01, RATE_MAX], false);
   const concurrencyMax = CONNECTIONS_MAX * STREAMS_PER_CONNECTION;
   const concurrency = numberOf(
     "concurrency",
-    values.concurrency ?? String(alone ? 1 : usualConcurrency(ratePerS)),
+    values.concurrency ??
+      String(alone ? 1 : isIngest ? usualBodies(rows) : usualConcurrency(ratePerS)),
     [1, concurrencyMax],
     true,
   );
@@ -105,6 +123,8 @@ export function parseBenchOptions(
       ...(token === undefined ? {} : { token }),
       database: values.database,
     },
+    rows,
+    format: formatOf(values.format ?? "ndjson"),
     seconds: numberOf("seconds", values.seconds, [0.1, SECONDS_MAX], false),
     warmupSeconds: numberOf("warmup", values.warmup, [0, SECONDS_MAX], false),
     concurrency,
@@ -119,6 +139,17 @@ function usualConcurrency(ratePerS: number | undefined): number {
   return ratePerS === undefined ? 2000 : Math.min(16_384, Math.max(2000, Math.ceil(ratePerS / 2)));
 }
 
+/** Rows that are under way at once do for any rate, and bodies of many rows take memory. */
+function usualBodies(rows: number): number {
+  return Math.min(2_000, Math.max(16, Math.ceil(64_000 / rows)));
+}
+
+function formatOf(text: string): BenchFormat {
+  const format = INGEST_FORMATS.find((one) => one === text);
+  if (format !== undefined) return format;
+  throw invalid(`--format is "${text}"; ${INGEST_FORMATS.join(" or ")} is allowed`);
+}
+
 function parsed(args: readonly string[]) {
   try {
     return parseArgs({ args: [...args], options: FLAGS, allowPositionals: true, strict: true });
@@ -130,11 +161,12 @@ function parsed(args: readonly string[]) {
 function modeOf(positionals: readonly string[]): Mode {
   const [mode, ...more] = positionals;
   if (more.length > 0) throw invalid(`"${more.join(" ")}" is not expected after ${mode}`);
-  if (mode === "writes" || mode === "reads" || mode === "latency") return mode;
+  const known = MODES.find((one) => one === mode);
+  if (known !== undefined) return known;
   throw invalid(
     mode === undefined
-      ? "say what to measure: writes, reads or latency"
-      : `"${mode}" cannot be measured; writes, reads and latency can`,
+      ? `say what to measure: ${MODES.join(", ")}`
+      : `"${mode}" cannot be measured; allowed: ${MODES.join(", ")}`,
   );
 }
 

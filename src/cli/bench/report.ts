@@ -15,6 +15,8 @@ export interface BenchReport {
   readonly answers: number;
   readonly answers_total: number;
   readonly rate: number;
+  /** Of `ingest`, in all requests of a second; null for the others. */
+  readonly rows_per_second: number | null;
   readonly latency_ms: Readonly<
     Record<"min" | "mean" | "p50" | "p90" | "p99" | "p99_9" | "max", number>
   >;
@@ -53,6 +55,7 @@ export function reportOf(
     answers: result.answers,
     answers_total: result.acknowledged,
     rate: round(result.ratePerS),
+    rows_per_second: options.mode === "ingest" ? round(result.ratePerS * options.rows) : null,
     latency_ms: {
       min: round(latency.minMs),
       mean: round(latency.meanMs),
@@ -83,6 +86,7 @@ const NOUN: Readonly<Record<string, string>> = {
   writes: "durable transactions",
   reads: "point reads",
   latency: "durable transactions, one at a time",
+  ingest: "durable requests with rows",
 };
 
 export function textOf(report: BenchReport): string {
@@ -92,6 +96,9 @@ export function textOf(report: BenchReport): string {
   const lines = [
     `${rate} ${NOUN[report.mode] ?? report.mode} a second` +
     (report.rate_wanted === null ? "" : ` of ${grouped(report.rate_wanted)} wanted`),
+    ...(report.rows_per_second === null
+      ? []
+      : [`${grouped(Math.round(report.rows_per_second))} rows a second`]),
     "",
     `  p50    ${shown(ms.p50)}`,
     `  p90    ${shown(ms.p90)}`,
@@ -131,6 +138,7 @@ function commandOf(options: BenchOptions): string {
   const { mode, target, seconds, warmupSeconds, concurrency, connections, ratePerS } = options;
   const words = ["headgate bench", mode, `--url ${target.url.origin}${pathOf(target.url)}`];
   if (target.database !== "bench") words.push(`--database ${target.database}`);
+  if (mode === "ingest") words.push(`--rows ${options.rows}`, `--format ${options.format}`);
   words.push(`--seconds ${seconds}`, `--warmup ${warmupSeconds}`);
   if (mode !== "latency") {
     words.push(`--concurrency ${concurrency}`, `--connections ${connections}`);

@@ -84,12 +84,21 @@ export function writeDecimal(into: Uint8Array, offset: number, value: number): n
 }
 
 function postBlock(target: Target, action: "execute" | "query"): Uint8Array {
+  const path = databasePath(target, `/${action}`);
+  return workloadBlock(target, { path, contentType: "application/json" });
+}
+
+/** The header block of all requests; `path` is from the root of the API. */
+export function workloadBlock(
+  target: Target,
+  { path, contentType }: { readonly path: string; readonly contentType: string },
+): Uint8Array {
   const fields: HeaderField[] = [
     { name: ":method", value: "POST" },
     { name: ":scheme", value: target.url.protocol.slice(0, -1) },
-    { name: ":path", value: basePath(target.url) + databasePath(target, `/${action}`) },
+    { name: ":path", value: basePath(target.url) + path },
     { name: ":authority", value: target.url.host },
-    { name: "content-type", value: "application/json" },
+    { name: "content-type", value: contentType },
   ];
   if (target.token !== undefined) {
     fields.push({ name: "authorization", value: `Bearer ${target.token}`, secret: true });
