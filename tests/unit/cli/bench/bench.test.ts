@@ -172,7 +172,7 @@ describe("options", () => {
 
   test("wrong usage names the flag and what is allowed, with exit code 2", async () => {
     const wrong: [string[], string][] = [
-      [[], "writes, reads or latency"],
+      [[], "writes, reads, latency, ingest"],
       [["deletes"], '"deletes"'],
       [["writes", "more"], '"more"'],
       [["writes", "--seconds", "soon"], '--seconds is "soon"'],
