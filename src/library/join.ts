@@ -6,6 +6,7 @@ import { Failure } from "../base/failure.ts";
 import { type Config, loadConfig } from "../config/config.ts";
 import type { ConfigInput } from "../config/schema.ts";
 import { runChild } from "../database/child-main.ts";
+import { LAKE_ROLES } from "../lake/child-roles.ts";
 import { isMounted, type Mounted } from "../http/mounted.ts";
 import { hostNode } from "../server/hosting.ts";
 import { processSurroundings, type Surroundings } from "../server/surroundings.ts";
@@ -118,7 +119,7 @@ function childCommand({ command }: Surroundings): readonly string[] {
 
 async function becomeChildIfAsked(): Promise<void> {
   if (Bun.argv[2] !== "__child") return;
-  await runChild(Bun.argv[3], Bun.argv[4]);
+  await runChild(Bun.argv[3], Bun.argv[4], LAKE_ROLES);
   // It ends with its parent.
   await new Promise(() => {});
 }

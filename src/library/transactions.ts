@@ -14,7 +14,7 @@ import { changeIn, EXPECTS_NOTHING } from "../database/expected.ts";
 import { checkStatement } from "../database/rules.ts";
 import type { Statement, WriteRequest } from "../database/statement.ts";
 import type { NodeDatabases } from "../server/databases.ts";
-import { KeptKeys } from "./kept-keys.ts";
+import { KeysByDatabase } from "../database/answered-keys.ts";
 import { rehearse, type Rehearsed } from "./rehearse.ts";
 import type { TransactionHandle } from "./sqlite.ts";
 
@@ -45,11 +45,12 @@ export class Transactions {
   readonly #options: TransactionsOptions;
   /** Those that met a change run one after another, so that they do not meet each other's. */
   readonly #lines = new Map<string, Turns>();
-  readonly #keys = new Map<string, KeptKeys>();
+  readonly #keys: KeysByDatabase;
   readonly #epochs = new Map<string, number>();
 
   constructor(options: TransactionsOptions) {
     this.#options = options;
+    this.#keys = new KeysByDatabase(options.random);
   }
 
   /** The newest epoch of this database that a transaction of this program has made; 0 for none. */
@@ -126,7 +127,7 @@ export class Transactions {
   ): Promise<{ readonly epoch: number }> {
     const mayWrite = statements.some(({ sql }) => !checkStatement(sql, "execute").reads);
     if (!mayWrite) return await this.#send(database, { statements, subject: SUBJECT }, deadlineMs);
-    const keys = this.#keysOf(database);
+    const keys = this.#keys.of(database);
     const key = keys.next();
     try {
       const request = { statements, subject: SUBJECT, ...key };
@@ -159,12 +160,6 @@ export class Transactions {
         await clock.sleep(waitMs);
       }
     }
-  }
-
-  #keysOf(database: string): KeptKeys {
-    const keys = this.#keys.get(database) ?? new KeptKeys(this.#options.random);
-    this.#keys.set(database, keys);
-    return keys;
   }
 
   #refuseLate(database: string, deadlineMs: number): void {

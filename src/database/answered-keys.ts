@@ -1,7 +1,7 @@
 /**
- * The idempotency keys of a program's transactions. Whose answer has come will never be asked for, so
- * the next transaction takes its row away: the database has about as many rows of this process as it
- * has transactions under way, and they lie side by side.
+ * Idempotency keys that a process gives its own requests. Whose answer has come will never be asked
+ * for, so the next request takes its row away: the database has about as many rows of this process as
+ * it has requests under way, and they lie side by side.
  */
 import type { Random } from "../base/random.ts";
 
@@ -13,7 +13,7 @@ export interface Key {
   readonly forgets: readonly string[];
 }
 
-export class KeptKeys {
+export class AnsweredKeys {
   readonly #process: string;
   #last = 0;
   #answered: string[] = [];
@@ -35,5 +35,21 @@ export class KeptKeys {
   /** Nothing was done, or nobody knows. */
   undone({ forgets }: Key): void {
     this.#answered.unshift(...forgets);
+  }
+}
+
+/** The same, for each database. */
+export class KeysByDatabase {
+  readonly #random: Random;
+  readonly #keys = new Map<string, AnsweredKeys>();
+
+  constructor(random: Random) {
+    this.#random = random;
+  }
+
+  of(database: string): AnsweredKeys {
+    const keys = this.#keys.get(database) ?? new AnsweredKeys(this.#random);
+    this.#keys.set(database, keys);
+    return keys;
   }
 }
