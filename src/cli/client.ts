@@ -32,6 +32,8 @@ export interface ApiRequest {
   /** From the root: "/v1/databases". */
   readonly path: string;
   readonly body?: unknown;
+  /** A body that is sent as it is; its `content-type` is one of the headers. */
+  readonly bytes?: Uint8Array<ArrayBuffer>;
   readonly headers?: Readonly<Record<string, string>>;
   /** For how long the beginning of the answer is waited for; else `ANSWER_MS`. */
   readonly answerMs?: number;
@@ -109,6 +111,7 @@ export class ApiClient {
           ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
           ...request.headers,
         },
+        ...(request.bytes === undefined ? {} : { body: request.bytes }),
         ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
         // A connection that was used before is where a request may be sent twice.
         keepalive: false,
@@ -145,19 +148,24 @@ export class ApiClient {
 
   async #failure(response: Response): Promise<Failure> {
     const text = await response.text().catch(() => "");
-    const error: Record<string, unknown> = Object(parse(text)).error ?? {};
-    const { kind, message, leader, details } = error;
-    if (typeof kind !== "string" || !KINDS.has(kind)) {
-      const start = text.slice(0, 200).trim();
-      return new Failure("unavailable", `${this.url} answered ${response.status}: ${start}`);
-    }
-    return new Failure(kind as FailureKind, String(message), {
-      ...(typeof leader === "string" ? { leader } : {}),
-      ...(typeof details === "object" && details !== null
-        ? { details: details as Record<string, unknown> }
-        : {}),
-    });
+    const start = text.slice(0, 200).trim();
+    return parseFailure(text) ??
+      new Failure("unavailable", `${this.url} answered ${response.status}: ${start}`);
   }
+}
+
+/** What `{"error": …}` says; null for any other text. */
+export function parseFailure(text: string): Failure | null {
+  const error: Record<string, unknown> = Object(Object(parse(text)).error);
+  const { kind, message, leader, details, retry_after_ms: retryAfterMs } = error;
+  if (typeof kind !== "string" || !KINDS.has(kind)) return null;
+  return new Failure(kind as FailureKind, String(message), {
+    ...(typeof leader === "string" ? { leader } : {}),
+    ...(typeof retryAfterMs === "number" ? { retryAfterMs } : {}),
+    ...(typeof details === "object" && details !== null
+      ? { details: details as Record<string, unknown> }
+      : {}),
+  });
 }
 
 /** What no answer means: only a request that changes something may have been done. */
@@ -175,10 +183,21 @@ function stoppedWaiting(request: ApiRequest, cause: unknown): Failure {
 export function clientOf(args: ParsedArguments, around: Surroundings): ApiClient {
   const { environment, clock } = around;
   const url = args.text("url") ?? (environment["HEADGATE_URL"] || DEFAULT_URL);
-  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-    throw new UsageError(`${JSON.stringify(url)} is not a URL, as in ${DEFAULT_URL}`);
-  }
-  return new ApiClient(url, tokenOf(args, environment), clock);
+  return new ApiClient(checkUrl(url), tokenOf(args, environment), clock);
+}
+
+/** A client for each address, where several may be given, with commas or one `--url` after another. */
+export function clientsOf(args: ParsedArguments, around: Surroundings): readonly ApiClient[] {
+  const { environment, clock } = around;
+  const given = args.has("url") ? args.all("url") : [environment["HEADGATE_URL"] || DEFAULT_URL];
+  const token = tokenOf(args, environment);
+  const urls = given.flatMap((text) => text.split(",")).map((url) => checkUrl(url.trim()));
+  return [...new Set(urls)].map((url) => new ApiClient(url, token, clock));
+}
+
+function checkUrl(url: string): string {
+  if (URL.canParse(url) && /^https?:$/.test(new URL(url).protocol)) return url;
+  throw new UsageError(`${JSON.stringify(url)} is not a URL, as in ${DEFAULT_URL}`);
 }
 
 /** Options before the environment, a token before a file. */

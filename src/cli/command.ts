@@ -36,6 +36,19 @@ export const URL_OPTIONS: readonly OptionSpec[] = [
   { name: "json", help: "print JSON, for programs" },
 ];
 
+export const PARAM: OptionSpec = {
+  name: "param",
+  short: "p",
+  value: "VALUE",
+  many: true,
+  help: "value of the next ?, or :name=value; JSON where it is JSON, else text",
+};
+export const TIMEOUT: OptionSpec = {
+  name: "timeout",
+  value: "MS",
+  help: "give up after so many ms",
+};
+
 const HELP_OPTION: OptionSpec = { name: "help", short: "h", help: "print this" };
 
 export function optionsOf(command: Command): readonly OptionSpec[] {
@@ -52,7 +65,7 @@ export function commandHelp(command: Command): string {
 
 export function overview(commands: readonly Command[]): string {
   const rows = commands.map((command) => [command.name, command.summary] as const);
-  return "headgate: replicated SQL databases that live in one bucket\n\n" +
+  return "headgate: replicated SQL databases and lakes that live in one bucket\n\n" +
     `Usage: headgate COMMAND …\n\n${columns(rows)}\n` +
     "headgate COMMAND --help says more. Exit codes: 0 done, 1 failed, 2 wrong usage,\n" +
     "3 not the leader or unavailable, 4 uncertain (it may have been done).\n";

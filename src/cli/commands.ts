@@ -2,7 +2,8 @@
 import { ACCESS_COMMANDS } from "./access-commands.ts";
 import type { OptionSpec } from "./arguments.ts";
 import { CLUSTER_COMMANDS } from "./cluster-commands.ts";
-import { type Command, URL_OPTIONS } from "./command.ts";
+import { type Command, PARAM, TIMEOUT, URL_OPTIONS } from "./command.ts";
+import { LAKE_COMMANDS } from "./lake-commands.ts";
 import { CONFIG_OPTIONS } from "./settings.ts";
 
 const EPOCH: OptionSpec = { name: "epoch", value: "N", help: "as of the end of this epoch" };
@@ -11,14 +12,6 @@ const TIME: OptionSpec = {
   value: "T",
   help: "as of this time, 2026-07-24T18:00:00Z or ms since 1970",
 };
-const PARAM: OptionSpec = {
-  name: "param",
-  short: "p",
-  value: "VALUE",
-  many: true,
-  help: "value of the next ?, or :name=value; JSON where it is JSON, else text",
-};
-const TIMEOUT: OptionSpec = { name: "timeout", value: "MS", help: "give up after so many ms" };
 
 const NODE: readonly Command[] = [
   {
@@ -203,6 +196,7 @@ export const COMMANDS: readonly Command[] = [
   ...NODE,
   ...CLUSTER_COMMANDS,
   ...DATABASE,
+  ...LAKE_COMMANDS,
   ...ACCESS_COMMANDS,
   ...REST,
 ];

@@ -1,13 +1,9 @@
 /** `db create`, `list`, `drop`, `export` and `rollback`. */
-import { createWriteStream } from "node:fs";
-import { rename, rm } from "node:fs/promises";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { describe, Failure } from "../base/failure.ts";
 import type { DatabaseInfo } from "../http/node.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import { type ParsedArguments, UsageError } from "./arguments.ts";
 import { clientOf } from "./client.ts";
+import { saveAnswer } from "./save.ts";
 import { databasePath } from "./sql.ts";
 import { formatTable } from "./table.ts";
 
@@ -95,7 +91,7 @@ export async function runExport(args: ParsedArguments, around: Surroundings): Pr
   const client = clientOf(args, around);
   const path = `${databasePath(name)}/export${query.size === 0 ? "" : `?${query}`}`;
   const response = await client.send({ method: "GET", path });
-  const size = await save(response, output);
+  const size = await saveAnswer(response, output);
   const answer = {
     file: output,
     size_bytes: size,
@@ -107,33 +103,6 @@ export async function runExport(args: ParsedArguments, around: Surroundings): Pr
       : `wrote ${output}: ${sizeText(size)}, epoch ${answer.epoch}\n`,
   );
   return 0;
-}
-
-/** Writes beside the file and renames, so that there is never half a database under its name. */
-async function save(response: Response, output: string): Promise<number> {
-  const expected = Number(response.headers.get("content-length") ?? NaN);
-  const partial = `${output}.partial`;
-  try {
-    let size = 0;
-    const counted = async function* (body: AsyncIterable<Uint8Array>) {
-      for await (const chunk of body) {
-        size += chunk.byteLength;
-        yield chunk;
-      }
-    };
-    const body = response.body ?? new Blob([]).stream();
-    await pipeline(Readable.from(counted(body)), createWriteStream(partial));
-    if (!Number.isNaN(expected) && size !== expected) {
-      throw new Error(`${size} of ${expected} bytes came`);
-    }
-    await rename(partial, output);
-    return size;
-  } catch (cause) {
-    await rm(partial, { force: true });
-    // What fails here is this machine's file, or else the connection.
-    const kind = "syscall" in Object(cause) ? "invalid" : "unavailable";
-    throw new Failure(kind, `Cannot write ${output}: ${describe(cause)}`, { cause });
-  }
 }
 
 export function sizeText(bytes: number): string {

@@ -121,7 +121,8 @@ function idText({ last_insert_id: id }: StatementResult): string {
   return String(Object(id).integer ?? id);
 }
 
-function sqlOf(operand: string | undefined, around: Surroundings): string {
+/** SQL of the command line, or of the input. */
+export function sqlOf(operand: string | undefined, around: Surroundings): string {
   if (operand !== undefined && operand !== "-") return operand;
   const text = around.readInput();
   if (text.trim() === "") {

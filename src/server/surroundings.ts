@@ -2,7 +2,7 @@
  * What a command sees of the process it runs in: environment, terminal, clock, chance. Commands get
  * it as an argument, so a test can bring its own.
  */
-import { readFileSync, writeSync } from "node:fs";
+import { createReadStream, readFileSync, writeSync } from "node:fs";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type Random, systemRandom } from "../base/random.ts";
 import { clockOfTest } from "./clock-offset.ts";
@@ -13,12 +13,17 @@ export interface Surroundings {
   readonly random: Random;
   /** Text for standard output, newlines included. */
   write(text: string): void;
+  /** Bytes for standard output, behind whatever was written before. */
+  writeBytes(bytes: Uint8Array): void;
   /** Text for standard error, newlines included. */
   writeError(text: string): void;
   /** All of standard input; "" where it is a terminal. */
   readInput(): string;
+  /** Standard input as it comes, for what may be larger than memory. */
+  input(): AsyncIterable<Uint8Array>;
   readonly inputIsTerminal: boolean;
   readonly outputIsTerminal: boolean;
+  readonly errorIsTerminal: boolean;
   /** Columns of the terminal; null where the output is none. */
   columns(): number | null;
   /** argv that starts this program again, before its arguments. */
@@ -32,11 +37,14 @@ export function processSurroundings(): Surroundings {
     environment: process.env,
     clock: clockOfTest(process.env, systemClock),
     random: systemRandom,
-    write: (text) => writeAll(1, text),
-    writeError: (text) => writeAll(2, text),
+    write: (text) => writeAll(1, Buffer.from(text)),
+    writeBytes: (bytes) => writeAll(1, bytes),
+    writeError: (text) => writeAll(2, Buffer.from(text)),
     readInput: () => (process.stdin.isTTY ? "" : readFileSync(0, "utf8")),
+    input: () => createReadStream("", { fd: 0 }),
     inputIsTerminal: process.stdin.isTTY === true,
     outputIsTerminal: process.stdout.isTTY === true,
+    errorIsTerminal: process.stderr.isTTY === true,
     columns: () => (process.stdout.isTTY ? process.stdout.columns || 80 : null),
     command: compiled ? [process.execPath] : [process.execPath, Bun.main],
   };
@@ -46,11 +54,11 @@ export function processSurroundings(): Surroundings {
  * Writes at once, so that nothing is lost when the process ends. A reader that went away, as in
  * `… | head`, ends it as it ends other programs.
  */
-function writeAll(descriptor: number, text: string): void {
-  let bytes: Uint8Array = Buffer.from(text);
-  while (bytes.byteLength > 0) {
+function writeAll(descriptor: number, bytes: Uint8Array): void {
+  let left = bytes;
+  while (left.byteLength > 0) {
     try {
-      bytes = bytes.subarray(writeSync(descriptor, bytes));
+      left = left.subarray(writeSync(descriptor, left));
     } catch (error) {
       const code: unknown = Object(error).code;
       if (code === "EPIPE") process.exit(0);

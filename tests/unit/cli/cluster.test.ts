@@ -71,10 +71,13 @@ async function run(args: readonly string[], at = 0) {
     clock: { ...systemClock, sleep: (ms) => systemClock.sleep(Math.min(ms, 5)) },
     random: seededRandom(1),
     write: (text) => void (out += text),
+    writeBytes: (bytes) => void (out += Buffer.from(bytes)),
     writeError: (text) => void (err += text),
     readInput: () => "",
+    input: () => new Blob([""]).stream(),
     inputIsTerminal: false,
     outputIsTerminal: false,
+    errorIsTerminal: false,
     columns: () => null,
     command: ["headgate"],
   });

@@ -46,10 +46,13 @@ async function run(
     clock: systemClock,
     random: seededRandom(1),
     write: (text) => void (out += text),
+    writeBytes: (bytes) => void (out += Buffer.from(bytes)),
     writeError: (text) => void (err += text),
     readInput: () => input,
+    input: () => new Blob([input]).stream(),
     inputIsTerminal: false,
     outputIsTerminal: false,
+    errorIsTerminal: false,
     columns: () => 80,
     command: ["headgate"],
   });
