@@ -4,10 +4,8 @@
  */
 if (Bun.argv[2] === "__child") {
   const { runChild } = await import("./src/database/child-main.ts");
-  await runChild(Bun.argv[3], Bun.argv[4], {
-    query: () => import("./src/lake/query/query-child.ts"),
-    loader: () => import("./src/lake/load/loader-child.ts"),
-  });
+  const { LAKE_ROLES } = await import("./src/lake/child-roles.ts");
+  await runChild(Bun.argv[3], Bun.argv[4], LAKE_ROLES);
 } else {
   const { runCli } = await import("./src/cli/main.ts");
   process.exit(await runCli(Bun.argv.slice(2)));

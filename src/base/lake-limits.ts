@@ -110,3 +110,18 @@ export const FLUSH_AGE_MS = 300_000;
 /** How often it looks at the catalogs that have moved, and how long one table may take. */
 export const FLUSH_LOOK_MS = 5_000;
 export const FLUSH_TIMEOUT_MS = 120_000;
+/**
+ * The command line cuts what it ingests after so many bytes. Idempotency keys are made of the
+ * pieces: with another number, a file that was half stored before an update is doubled after it.
+ */
+export const CLI_PIECE_BYTES = 8 * MIB;
+/** Requests with rows that the command line has under way. */
+export const CLI_REQUESTS_MAX = 4;
+/** How long the command line tries to store one piece. */
+export const CLI_STORE_MS = 300_000;
+/** Waits between its attempts: the first, and the longest. */
+export const CLI_RETRY_MS = 100;
+export const CLI_RETRY_MS_MAX = 5_000;
+/** Of a result that is shown as a table. */
+export const CLI_TABLE_ROWS_MAX = 2_000;
+export const CLI_TABLE_CHARACTERS_MAX = 16 * MIB;

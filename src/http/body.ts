@@ -14,6 +14,12 @@ const DISCARD_MS = 5_000;
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
+/** What bodies of many requests share. */
+export interface BodyBytes {
+  /** Before so many bytes more are held. Throws `busy`. */
+  take(bytes: number): void;
+}
+
 export class BodyReader {
   readonly #parts: HttpParts;
   /** One timer for all: a timer a request would cost more than the rest of its reading. */
@@ -50,9 +56,9 @@ export class BodyReader {
     return this.#bytes(request, bytesMax);
   }
 
-  /** The bytes of a body of any type, as they were sent. */
-  bytes(request: Request, bytesMax: number): Promise<Uint8Array> {
-    return this.#bytes(request, bytesMax);
+  /** The bytes of a body of any type, as they were sent, for which `room` has to have room. */
+  bytes(request: Request, bytesMax: number, room: BodyBytes): Promise<Uint8Array> {
+    return this.#bytes(request, bytesMax, room);
   }
 
   parse(bytes: Uint8Array): unknown {
@@ -86,21 +92,27 @@ export class BodyReader {
     cancel();
   }
 
-  #bytes(request: Request, bytesMax: number | undefined): Promise<Uint8Array> {
+  async #bytes(
+    request: Request,
+    bytesMax: number | undefined,
+    room?: BodyBytes,
+  ): Promise<Uint8Array> {
     const { limits } = this.#parts;
     const { bodyTimeoutMs } = limits;
     const bodyBytesMax = bytesMax ?? limits.bodyBytesMax;
     const length = request.headers.get("content-length");
     if (length !== null && Number(length) > bodyBytesMax) {
-      return Promise.reject(tooLarge(bodyBytesMax));
+      throw tooLarge(bodyBytesMax);
     }
+    if (length !== null) room?.take(Number(length));
     // Reading in pieces costs more than all the rest of a small request, so it is for chunked bodies
     // alone. HTTP/2 without a length is bounded by the server's own limit, which lies above ours and
     // is answered 413 without JSON. A limit of its own is for those who may not send much at all.
     const chunked = bytesMax !== undefined ||
       (length === null && request.headers.has("transfer-encoding"));
-    const reading = chunked ? readCounted(request, bodyBytesMax) : request.bytes();
-    return new Promise((resolve, reject) => {
+    const arrived = length === null ? room : undefined;
+    const reading = chunked ? readCounted(request, bodyBytesMax, arrived) : request.bytes();
+    return await new Promise((resolve, reject) => {
       const arriving: Arriving = {
         giveUpMs: this.#parts.clock.monotonicMs() + bodyTimeoutMs,
         giveUp: () => {
@@ -151,12 +163,17 @@ interface Arriving {
 }
 
 /** Reads no further than the limit. */
-async function readCounted(request: Request, bytesMax: number): Promise<Uint8Array> {
+async function readCounted(
+  request: Request,
+  bytesMax: number,
+  room: BodyBytes | undefined,
+): Promise<Uint8Array> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of request.body ?? []) {
     size += chunk.byteLength;
     if (size > bytesMax) throw tooLarge(bytesMax);
+    room?.take(chunk.byteLength);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks, size);

@@ -8,6 +8,7 @@ import type { Column } from "../lake/column.ts";
 import { formatOf } from "../lake/ingest/format.ts";
 import type { RequestKey } from "../lake/kept-keys.ts";
 import type { Freshness } from "../lake/lake-catalog.ts";
+import { ofLake } from "../lake/lake-failure.ts";
 import type { LakeQueryAnswer } from "../lake/lakes.ts";
 import { fileAnswer, jsonAnswer, wrongMethod } from "./answer.ts";
 import type { BodyReader } from "./body.ts";
@@ -65,7 +66,8 @@ export function lakeRoutes(app: Hono, parts: HttpParts, bodies: BodyReader, guar
     // Hono answers HEAD by GET; nobody wants a catalog built to be thrown away.
     if (c.req.raw.method === "HEAD") return wrongMethod(parts, c.req.raw, "GET");
     const lake = lakeOf(c);
-    const file = await parts.node.databases.export(catalogDatabase(lake), "now");
+    const { databases } = parts.node;
+    const file = await ofLake(lake, () => databases.export(catalogDatabase(lake), "now"));
     return fileAnswer(parts, file, {
       "content-type": "application/vnd.sqlite3",
       "content-disposition": `attachment; filename="${lake}-${file.epoch}.db"`,
@@ -110,7 +112,9 @@ function tableRoutes(app: Hono, parts: HttpParts, bodies: BodyReader, guard: Gua
     const lake = lakeOf(c);
     const { columns, ...name } = parseTable(await bodies.json(c.req.raw));
     const changed = await lakes.createTable(lake, name, columns);
-    const headers = { location: `${LAKES}/${lake}/tables/${name.schema}.${name.name}` };
+    // Names may hold what no header may.
+    const path = encodeURIComponent(`${name.schema}.${name.name}`);
+    const headers = { location: `${LAKES}/${lake}/tables/${path}` };
     return jsonAnswer(parts, { ...name, ...changed }, { status: 201, headers });
   });
   app.all(TABLES, (c) => wrongMethod(parts, c.req.raw, "GET, HEAD, POST"));
@@ -140,13 +144,18 @@ function tableRoutes(app: Hono, parts: HttpParts, bodies: BodyReader, guard: Gua
     const { subject } = guard.callerOf(request);
     const key = parseKeyHeader(request.headers.get("idempotency-key"));
     const deadlineMs = deadline(parts, timeoutMs);
-    const body = await bodies.bytes(request, INGEST_BODY_BYTES_MAX);
-    const hashed = () => keyOf({ subject, key: key ?? "" }, [lake, c.req.path, format], body);
-    const answer = await lakes.store({
-      ...{ lake, table, create, format, encoding, body, deadlineMs },
-      ...(key !== undefined && { key: hashed() }),
-    });
-    return jsonAnswer(parts, answer);
+    const place = lakes.enter();
+    try {
+      const body = await bodies.bytes(request, INGEST_BODY_BYTES_MAX, place);
+      const hashed = () => keyOf({ subject, key: key ?? "" }, [lake, c.req.path, format], body);
+      const answer = await lakes.store({
+        ...{ lake, table, create, format, encoding, body, deadlineMs },
+        ...(key !== undefined && { key: hashed() }),
+      });
+      return jsonAnswer(parts, answer);
+    } finally {
+      place.leave();
+    }
   });
   app.all(`${TABLE}/rows`, (c) => wrongMethod(parts, c.req.raw, "POST"));
 }

@@ -16,6 +16,7 @@ export interface HeadgateNode {
     | "createTable"
     | "dropTable"
     | "snapshots"
+    | "enter"
     | "store"
     | "query"
     | "flush"

@@ -6,6 +6,7 @@
 import type { Clock } from "../base/clock.ts";
 import { Failure } from "../base/failure.ts";
 import { LAKE_LOOK_MS, LAKE_WAITING_BYTES_MAX, LAKE_WAITING_MAX } from "../base/lake-limits.ts";
+import { BodyRoom } from "./body-room.ts";
 import type { TableName } from "./catalog/read-tables.ts";
 import { Intake } from "./intake.ts";
 import { otherRequest } from "./kept-keys.ts";
@@ -20,6 +21,11 @@ export interface IngestionOptions extends JobParts {
 }
 
 export class Ingestion {
+  /** For the body of each request, from before it arrives until it is answered. */
+  readonly room = new BodyRoom({
+    bodiesMax: LAKE_WAITING_MAX,
+    bytesMax: LAKE_WAITING_BYTES_MAX,
+  });
   readonly #options: IngestionOptions;
   readonly #intakes = new Map<string, Intake>();
   readonly #waiting = new Set<WaitingRows>();
@@ -27,7 +33,6 @@ export class Ingestion {
     string,
     { readonly hash: string; readonly answer: Promise<RowsAnswer> }
   >();
-  #bytes = 0;
   #cancelLook: (() => void) | null = null;
 
   constructor(options: IngestionOptions) {
@@ -47,7 +52,6 @@ export class Ingestion {
       if (first.hash !== key.hash) throw otherRequest(key.key);
       return await first.answer;
     }
-    this.#checkRoom(request.body.length);
     const waiting = new WaitingRows(request);
     this.#add(waiting);
     if (name !== undefined && key) {
@@ -57,14 +61,8 @@ export class Ingestion {
       return await waiting.answer;
     } finally {
       this.#waiting.delete(waiting);
-      this.#bytes -= request.body.length;
       if (name !== undefined) this.#keyed.delete(name);
     }
-  }
-
-  /** Bodies that are here, in bytes. */
-  get bytes(): number {
-    return this.#bytes;
   }
 
   close(failure: Failure): void {
@@ -72,21 +70,9 @@ export class Ingestion {
     for (const waiting of this.#waiting) waiting.failed(waiting.isSent ? inDoubt() : failure);
   }
 
-  #checkRoom(bytes: number): void {
-    const isFull = this.#waiting.size >= LAKE_WAITING_MAX ||
-      (this.#bytes > 0 && this.#bytes + bytes > LAKE_WAITING_BYTES_MAX);
-    if (!isFull) return;
-    throw new Failure(
-      "busy",
-      `Cannot take more rows: ${this.#waiting.size} requests with ${this.#bytes} bytes wait`,
-      { retryAfterMs: 250 },
-    );
-  }
-
   #add(waiting: WaitingRows): void {
-    const { lake, table, body } = waiting.request;
+    const { lake, table } = waiting.request;
     this.#waiting.add(waiting);
-    this.#bytes += body.length;
     this.#cancelLook ??= this.#options.clock.after(LAKE_LOOK_MS, () => this.#look());
     const name = [lake, table.schema, table.name].join("\n").toLowerCase();
     let intake = this.#intakes.get(name);
@@ -112,6 +98,8 @@ export class Ingestion {
       if (waiting.request.deadlineMs > nowMs || waiting.isAnswered) continue;
       waiting.failed(waiting.isSent ? inDoubt() : pastDeadline());
     }
+    // Jobs may take long, and clients that do not wait for them could fill the memory.
+    for (const intake of this.#intakes.values()) intake.forgetAnswered();
     if (this.#waiting.size === 0) return;
     this.#cancelLook = this.#options.clock.after(LAKE_LOOK_MS, () => this.#look());
   }

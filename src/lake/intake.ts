@@ -21,6 +21,11 @@ export class Intake {
     this.#pump();
   }
 
+  /** Those that were answered at their deadline hold no bodies any more. */
+  forgetAnswered(): void {
+    this.#waiting = this.#waiting.filter(({ isAnswered }) => !isAnswered);
+  }
+
   #pump(): void {
     while (this.#jobs < LAKE_JOBS_MAX && this.#waiting.length > 0) {
       const requests = this.#take();

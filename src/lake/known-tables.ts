@@ -4,6 +4,8 @@
  */
 import { LAKE_TABLES_KNOWN_MAX } from "../base/lake-limits.ts";
 import { findTable, type LakeTable, type TableName } from "./catalog/read-tables.ts";
+import { refuse } from "./catalog/refusal.ts";
+import type { Change } from "./catalog/snapshot.ts";
 import type { Freshness, LakeCatalog } from "./lake-catalog.ts";
 
 /** A table, and whether this node has inlined rows of its version before. */
@@ -63,4 +65,15 @@ export class KnownTables {
 
 function keyOf({ lake }: LakeCatalog, { schema, name }: TableName): string {
   return `${lake}\n${schema.toLowerCase()}\n${name.toLowerCase()}`;
+}
+
+/**
+ * The change, refused as `table_missing` where the table is not the one that was known: a lake that
+ * was dropped and made again gives the same ids and versions to other tables.
+ */
+export function ofTable({ id, uuid }: LakeTable, change: Change): readonly Change[] {
+  const isAnother = "NOT EXISTS (SELECT 1 FROM ducklake_table WHERE table_id = :table " +
+    "AND table_uuid = :uuid AND end_snapshot IS NULL)";
+  const guard = refuse([["table_missing", isAnother]], { table: id, uuid });
+  return [{ ...change, guard, statements: [] }, change];
 }

@@ -1,20 +1,21 @@
 /** The catalog of one lake: questions to it, and changes of it, each one snapshot. */
 import { rmSync } from "node:fs";
 import type { Clock } from "../base/clock.ts";
-import { isFailure } from "../base/failure.ts";
+import { Failure, isFailure } from "../base/failure.ts";
 import { LAKE_RETRY_MS } from "../base/lake-limits.ts";
-import type { Random } from "../base/random.ts";
+import type { KeysByDatabase } from "../database/answered-keys.ts";
 import type { Statement } from "../database/statement.ts";
 import { catalogDatabase } from "../epoch/name.ts";
 import { type CatalogQuery, parseAnswer, type Row } from "./catalog/query.ts";
 import { catalogFailure } from "./catalog/refusal.ts";
 import { type Change, madeSnapshot, snapshot } from "./catalog/snapshot.ts";
-import type { CatalogRead, LakeDatabases } from "./lake-databases.ts";
+import type { CatalogAnswer, CatalogRead, LakeDatabases } from "./lake-databases.ts";
 
 export interface CatalogParts {
   readonly databases: LakeDatabases;
   readonly clock: Clock;
-  readonly random: Random;
+  /** Of the requests that this node makes by itself. */
+  readonly keys: KeysByDatabase;
   /** The store's time minus this node's. */
   clockOffsetMs(): number;
 }
@@ -46,8 +47,8 @@ export class LakeCatalog {
   }
 
   async ask<T>(query: CatalogQuery<T>, freshness: Freshness): Promise<Asked<T>> {
-    const { sql, params, decode } = query;
-    const answer = await this.#parts.databases.query(this.database, { sql, params, ...freshness });
+    const { decode } = query;
+    const answer = await this.#query(query, freshness);
     if ("text" in answer) return { value: decode(parseAnswer(answer.text)), epoch: answer.epoch };
     try {
       const text = await Bun.file(answer.path).text();
@@ -59,11 +60,11 @@ export class LakeCatalog {
 
   /** The JSON of a query's answer as a file, to be read until `done`. */
   async askForFile<T>(
-    { sql, params }: CatalogQuery<T>,
+    query: CatalogQuery<T>,
     freshness: Freshness,
     temporary: () => Promise<string>,
   ): Promise<{ readonly path: string; done(): void }> {
-    const answer = await this.#parts.databases.query(this.database, { sql, params, ...freshness });
+    const answer = await this.#query(query, freshness);
     if (!("text" in answer)) return answer;
     const path = await temporary();
     await Bun.write(path, answer.text);
@@ -91,20 +92,50 @@ export class LakeCatalog {
     statements: readonly Statement[],
     deadlineMs: number,
   ): Promise<{ readonly text: string; readonly epoch: number }> {
-    const { databases, clock, random } = this.#parts;
-    const idempotencyKey = random.u64().toString(36) + random.u64().toString(36);
-    const request = { statements, subject: SUBJECT, idempotencyKey, deadlineMs, trusted: true };
+    const { databases, clock } = this.#parts;
+    const keys = this.#parts.keys.of(this.database);
+    const key = keys.next();
+    const request = { statements, subject: SUBJECT, ...key, deadlineMs, trusted: true };
+    // What an attempt may have done, a later one that did nothing does not undo.
+    let doubt: unknown = null;
     for (;;) {
       try {
-        return await databases.execute(this.database, request);
+        const answer = await databases.execute(this.database, request);
+        keys.done(key);
+        return answer;
       } catch (error) {
-        const isLate = clock.monotonicMs() + LAKE_RETRY_MS >= deadlineMs;
-        if (isLate || !isFailure(error, "uncertain", "elsewhere")) {
-          throw catalogFailure(error, `Cannot change the lake ${this.lake}`) ?? error;
+        const refused = catalogFailure(error, `Cannot change the lake ${this.lake}`);
+        // The owner looked for the key first, so nothing of an earlier attempt is there.
+        if (refused !== null || isFailure(error, "conflict")) {
+          keys.undone(key);
+          throw refused ?? error;
         }
-        // The key makes it safe to ask again, whoever may have done it.
+        if (isFailure(error, "uncertain")) doubt = error;
+        const mayRepeat = doubt !== null || isFailure(error, "elsewhere");
+        const isLate = clock.monotonicMs() + LAKE_RETRY_MS >= deadlineMs;
+        if (!mayRepeat || isLate) {
+          keys.undone(key);
+          throw doubt ?? error;
+        }
         await clock.sleep(LAKE_RETRY_MS);
       }
+    }
+  }
+
+  /** A database comes to a node before the tables that make it a catalog. */
+  async #query<T>(query: CatalogQuery<T>, freshness: Freshness): Promise<CatalogAnswer> {
+    const { sql, params } = query;
+    try {
+      return await this.#parts.databases.query(this.database, { sql, params, ...freshness });
+    } catch (error) {
+      if (!isFailure(error) || !/no such table: ducklake_(?!inlined)/.test(error.message)) {
+        throw error;
+      }
+      if (freshness.level !== "linearizable") {
+        const { deadlineMs } = freshness;
+        return await this.#query(query, { level: "linearizable", deadlineMs });
+      }
+      throw new Failure("missing", `There is no lake ${this.lake}`, { cause: error });
     }
   }
 

@@ -20,6 +20,8 @@ export interface LakeFilesOptions {
   readonly log: Log;
   /** For copies; made if need be, removed by `close`. This object's alone. */
   readonly folder: string;
+  /** Of copies that nobody reads; `LAKE_CACHE_BYTES_MAX` if absent. */
+  readonly cacheBytesMax?: number;
 }
 
 /** The folder of a lake, with its slash: where the paths in its catalog begin. */
@@ -158,8 +160,9 @@ export class LakeFiles {
 
   /** Copies that nobody reads go, those first that were used longest ago. */
   #makeRoom(bytes: number): void {
+    const { cacheBytesMax = LAKE_CACHE_BYTES_MAX } = this.#options;
     for (const [key, copy] of this.#copies) {
-      if (this.#bytes + bytes <= LAKE_CACHE_BYTES_MAX) return;
+      if (this.#bytes + bytes <= cacheBytesMax) return;
       if (copy.users === 0) this.#drop(key, copy);
     }
   }

@@ -3,14 +3,17 @@ import { Failure, isFailure } from "../base/failure.ts";
 import { FLUSH_TIMEOUT_MS, LAKE_TIMEOUT_MS } from "../base/lake-limits.ts";
 import type { Log } from "../base/log.ts";
 import { catalogDatabase, checkLakeName, lakeOfCatalog } from "../epoch/name.ts";
+import type { BodyPlace } from "./body-room.ts";
 import { createLake } from "./catalog/create-lake.ts";
 import { createTable, dropTable } from "./catalog/create-table.ts";
 import type { CatalogQuery } from "./catalog/query.ts";
+import type { Change } from "./catalog/snapshot.ts";
 import { type LakeSnapshot, listSnapshots, type SnapshotMoment } from "./catalog/read-snapshots.ts";
 import { findTable, type LakeTable, listTables, type TableName } from "./catalog/read-tables.ts";
 import { tableStatistics } from "./catalog/read-files.ts";
 import type { ColumnWish } from "./column.ts";
 import { type Flushed, flushTable } from "./flush-table.ts";
+import { endingWith } from "./ending-with.ts";
 import { Flusher } from "./flusher.ts";
 import { Ingestion } from "./ingestion.ts";
 import { createKeysTable } from "./kept-keys.ts";
@@ -23,6 +26,7 @@ import {
   LakeCatalog,
 } from "./lake-catalog.ts";
 import type { LakeDatabases } from "./lake-databases.ts";
+import { ofLake } from "./lake-failure.ts";
 import type { LakeFiles } from "./lake-files.ts";
 import { openView } from "./lake-view.ts";
 import type { Loaders } from "./load/loaders.ts";
@@ -107,11 +111,8 @@ export class Lakes {
     try {
       await databases.createCatalog(catalog.database);
     } catch (error) {
-      if (!isFailure(error, "conflict") || (await this.#isWhole(catalog))) {
-        throw isFailure(error, "conflict")
-          ? new Failure("conflict", `There is a lake ${lake} already`, { cause: error })
-          : error;
-      }
+      if (!isFailure(error, "conflict")) throw error;
+      if (await this.#isWhole(catalog)) throw isThere(lake, error);
     }
     const statements = createLake({
       dataPath: files.dataPath(lake),
@@ -119,13 +120,21 @@ export class Lakes {
       nowMs: catalog.storeMs,
     });
     const all = [...statements, { sql: createKeysTable() }];
-    const { epoch } = await catalog.execute(all, this.#deadlineMs());
-    return { ...this.#info(lake), epoch };
+    try {
+      const { epoch } = await catalog.execute(all, this.#deadlineMs());
+      return { ...this.#info(lake), epoch };
+    } catch (error) {
+      // Somebody else has made its tables meanwhile.
+      const isLate = isFailure(error, "invalid") && (await this.#isWhole(catalog));
+      throw isLate ? isThere(lake, error) : error;
+    }
   }
 
   /** The leader's alone. Its files stay in the bucket. */
   drop(lake: string): Promise<{ readonly epoch: number }> {
-    return this.#options.databases.dropCatalog(this.#catalog(lake).database);
+    return ofLake(lake, () => {
+      return this.#options.databases.dropCatalog(this.#catalog(lake).database);
+    });
   }
 
   async tables(lake: string, freshness: Freshness): Promise<Asked<readonly LakeTable[]>> {
@@ -145,7 +154,7 @@ export class Lakes {
     columns: readonly ColumnWish[],
   ): Promise<Changed> {
     const change = createTable({ schema, name, uuid: this.#options.uuid(), columns });
-    return await this.#catalog(lake).change([change], { deadlineMs: this.#deadlineMs() });
+    return await this.#change(lake, change, this.#deadlineMs());
   }
 
   async dropTable(lake: string, name: TableName): Promise<Changed> {
@@ -155,21 +164,22 @@ export class Lakes {
       deadlineMs,
     });
     if (found.value === null) throw noTable(lake, name);
-    return await this.#catalog(lake).change([dropTable(found.value.id)], { deadlineMs });
+    return await this.#change(lake, dropTable(found.value.id), deadlineMs);
   }
 
   async snapshots(lake: string, freshness: Freshness): Promise<Asked<readonly LakeSnapshot[]>> {
     return await this.#ask(lake, listSnapshots(), freshness);
   }
 
+  /** A place for the body of a request with rows, before it is read. Throws `busy`. */
+  enter(): BodyPlace {
+    return this.#ingestion.room.enter();
+  }
+
   /** Stores rows: see `Ingestion.store`. */
   async store(request: RowsRequest): Promise<RowsAnswer> {
     checkLakeName(request.lake);
-    try {
-      return await this.#ingestion.store(request);
-    } catch (error) {
-      throw lakeFailure(error, request.lake);
-    }
+    return await ofLake(request.lake, () => this.#ingestion.store(request));
   }
 
   /** Rows of the table, or of all tables, go from the catalog into files. */
@@ -210,7 +220,7 @@ export class Lakes {
       });
       return {
         contentType: answer.contentType,
-        body: readingThen(answer.body, () => view.done()),
+        body: endingWith(answer.body, () => view.done()),
         epoch: view.epoch,
         snapshot: view.snapshot.id,
       };
@@ -225,20 +235,16 @@ export class Lakes {
     this.#ingestion.close(failure);
   }
 
-  async #view(lake: string, options: Parameters<typeof openView>[2]) {
-    try {
-      return await openView(this.#options, this.#catalog(lake), options);
-    } catch (error) {
-      throw lakeFailure(error, lake);
-    }
+  #view(lake: string, options: Parameters<typeof openView>[2]) {
+    return ofLake(lake, () => openView(this.#options, this.#catalog(lake), options));
   }
 
-  async #ask<T>(lake: string, query: CatalogQuery<T>, freshness: Freshness): Promise<Asked<T>> {
-    try {
-      return await this.#catalog(lake).ask(query, freshness);
-    } catch (error) {
-      throw lakeFailure(error, lake);
-    }
+  #ask<T>(lake: string, query: CatalogQuery<T>, freshness: Freshness): Promise<Asked<T>> {
+    return ofLake(lake, () => this.#catalog(lake).ask(query, freshness));
+  }
+
+  #change(lake: string, change: Change, deadlineMs: number): Promise<Changed> {
+    return ofLake(lake, () => this.#catalog(lake).change([change], { deadlineMs }));
   }
 
   /** Its first tables are there, and with them, since one transaction makes them, all. */
@@ -265,11 +271,8 @@ export class Lakes {
   }
 }
 
-/** Clients know lakes, not the databases behind them. */
-function lakeFailure(error: unknown, lake: string): unknown {
-  const isAbout = isFailure(error, "missing") &&
-    error.message.includes(JSON.stringify(catalogDatabase(lake)));
-  return isAbout ? new Failure("missing", `There is no lake ${lake}`, { cause: error }) : error;
+function isThere(lake: string, cause: unknown): Failure {
+  return new Failure("conflict", `There is a lake ${lake} already`, { cause });
 }
 
 function isNamed(table: TableName, { schema, name }: TableName): boolean {
@@ -279,15 +282,4 @@ function isNamed(table: TableName, { schema, name }: TableName): boolean {
 
 function noTable(lake: string, { schema, name }: TableName): Failure {
   return new Failure("missing", `There is no table ${schema}.${name} in the lake ${lake}`);
-}
-
-async function* readingThen(
-  body: AsyncIterable<Uint8Array>,
-  done: () => void,
-): AsyncGenerator<Uint8Array> {
-  try {
-    yield* body;
-  } finally {
-    done();
-  }
 }

@@ -4,12 +4,13 @@
  * fit fails alone. What was decided by an old notion of the table is decided again.
  */
 import { rm } from "node:fs/promises";
+import { assert } from "../base/assert.ts";
 import { Failure, isFailure } from "../base/failure.ts";
 import { LAKE_JOB_ATTEMPTS_MAX, LOAD_INLINED_BYTES_MAX } from "../base/lake-limits.ts";
 import { createTable } from "./catalog/create-table.ts";
 import type { LakeTable, TableName } from "./catalog/read-tables.ts";
 import { findKeys, isKeyTaken, keepKeys, otherRequest } from "./kept-keys.ts";
-import type { KnownTables } from "./known-tables.ts";
+import { type KnownTables, ofTable } from "./known-tables.ts";
 import type { LakeCatalog } from "./lake-catalog.ts";
 import { dataName, type LakeFiles } from "./lake-files.ts";
 import type { Loaders } from "./load/loaders.ts";
@@ -48,17 +49,25 @@ export class RowsJob {
 
   /** Answers every request. Never rejects. */
   async run(): Promise<void> {
-    const path = await this.#parts.files.temporary("bodies");
     try {
-      const bodies = await this.#spool(path);
-      for (let attempt = 0; this.#left.length > 0; attempt++) {
-        if (attempt === LAKE_JOB_ATTEMPTS_MAX) throw this.#keepsChanging();
-        await this.#store(bodies);
+      const path = await this.#parts.files.temporary("bodies");
+      try {
+        await this.#storeAll(await this.#spool(path));
+      } finally {
+        await rm(path, { force: true });
       }
     } catch (error) {
       for (const waiting of this.#left) waiting.failed(error);
-    } finally {
-      await rm(path, { force: true });
+    }
+  }
+
+  /** What answers somebody is progress, and none of the attempts. */
+  async #storeAll(bodies: ReadonlyMap<WaitingRows, BodyPlace>): Promise<void> {
+    for (let attempts = 0; this.#left.length > 0;) {
+      if (attempts === LAKE_JOB_ATTEMPTS_MAX) throw this.#keepsChanging();
+      const before = this.#left.length;
+      await this.#store(bodies);
+      if (this.#left.length === before) attempts++;
     }
   }
 
@@ -135,23 +144,20 @@ export class RowsJob {
     if (bodies.every((outcome) => "rows" in outcome)) return false;
     const freshness = { level: "linearizable", deadlineMs: this.#deadlineMs } as const;
     const now = await this.#parts.tables.refresh(this.#catalog, this.#table, freshness);
-    return now?.id !== table.id || now.version !== table.version;
+    return now?.uuid !== table.uuid || now.version !== table.version;
   }
 
   /** Answers those whose rows do not fit, and those that have none. */
-  #fitting({ bodies, change }: Loaded): ReadonlyMap<WaitingRows, number> {
+  #fitting({ bodies }: Loaded): ReadonlyMap<WaitingRows, number> {
     const fitting = new Map<WaitingRows, number>();
     for (const [index, waiting] of this.#left.entries()) {
       const outcome = bodies[index];
-      if (outcome && "rows" in outcome) fitting.set(waiting, outcome.rows);
-      else if (outcome) waiting.failed(toFailure(outcome.failure));
+      assert(outcome !== undefined, "a loader has an outcome for every body");
+      if ("failure" in outcome) waiting.failed(toFailure(outcome.failure));
+      else if (outcome.rows === 0) waiting.failed(noRows());
+      else fitting.set(waiting, outcome.rows);
     }
     this.#left = [...fitting.keys()];
-    if (change === null) {
-      this.#answer(() => true, () => {
-        throw new Failure("invalid", "Cannot store rows: there are none in the body");
-      });
-    }
     return fitting;
   }
 
@@ -172,10 +178,8 @@ export class RowsJob {
     const more = keys.length > 0 ? [keepKeys(keys, this.#catalog.storeMs)] : [];
     for (const waiting of this.#left) waiting.isSent = true;
     try {
-      const changed = await this.#catalog.change([change], {
-        deadlineMs: this.#deadlineMs,
-        more,
-      });
+      const deadlineMs = this.#deadlineMs;
+      const changed = await this.#catalog.change(ofTable(table, change), { deadlineMs, more });
       for (const waiting of this.#left) {
         waiting.done({ rows: fitting.get(waiting) ?? 0, ...changed });
       }
@@ -196,7 +200,9 @@ export class RowsJob {
     if (isRefused) { for (const waiting of this.#left) waiting.isSent = false; }
     if (isKeyTaken(error)) return await this.#answerKnown();
     if (!OUT_OF_DATE.has(refusalOf(error))) throw error;
-    this.#parts.tables.forget(this.#catalog, this.#table);
+    // What this node has may be as old as what was refused.
+    const freshness = { level: "linearizable", deadlineMs: this.#deadlineMs } as const;
+    await this.#parts.tables.refresh(this.#catalog, this.#table, freshness);
   }
 
   /** Requests that were done before get the answer of then. */
@@ -241,6 +247,10 @@ export class RowsJob {
       { retryAfterMs: 100 },
     );
   }
+}
+
+function noRows(): Failure {
+  return new Failure("invalid", "Cannot store rows: there are none in the body");
 }
 
 /** What the table was believed to be, it is not any more. */

@@ -2,12 +2,16 @@
 import type { Clock } from "../base/clock.ts";
 import type { Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
+import type { Metrics } from "../base/metrics.ts";
 import type { Random } from "../base/random.ts";
+import type { HeadgateNode } from "../http/node.ts";
+import { KeysByDatabase } from "../database/answered-keys.ts";
 import { LakeFiles } from "../lake/lake-files.ts";
 import { Lakes, type LakesOptions } from "../lake/lakes.ts";
 import { Loaders } from "../lake/load/loaders.ts";
 import { nativeBinding } from "../lake/query/native-binding.ts";
 import { LakeQueries } from "../lake/query/queries.ts";
+import { measuredLakes } from "./measured-lakes.ts";
 import type { MemoryFolder } from "./memory-folder.ts";
 import type { Assembly } from "./parts.ts";
 
@@ -17,18 +21,21 @@ export interface NodeLakesOptions {
   readonly log: Log;
   readonly assembly: Assembly;
   readonly memory: MemoryFolder;
+  readonly metrics: Metrics;
   readonly databases: LakesOptions["databases"];
   leads(): boolean;
 }
 
 export class NodeLakes {
+  /** As clients see them. */
+  readonly port: HeadgateNode["lakes"];
   readonly lakes: Lakes;
   readonly #files: LakeFiles;
   readonly #loaders: Loaders;
   readonly #queries: LakeQueries;
 
   constructor(options: NodeLakesOptions) {
-    const { clock, random, log, assembly, memory, databases, leads } = options;
+    const { clock, random, log, assembly, memory, databases, leads, metrics } = options;
     const { store, children } = assembly;
     this.#files = new LakeFiles({ store, clock, random, log, folder: memory.temporary("lakes") });
     this.#loaders = new Loaders(children, clock);
@@ -40,7 +47,7 @@ export class NodeLakes {
     });
     this.lakes = new Lakes({
       clock,
-      random,
+      keys: new KeysByDatabase(random),
       log,
       leads,
       databases,
@@ -50,6 +57,7 @@ export class NodeLakes {
       clockOffsetMs: () => store.clockOffsetMs(),
       uuid: () => uuid(random),
     });
+    this.port = measuredLakes(this.lakes, metrics, clock);
   }
 
   async close(failure: Failure): Promise<void> {

@@ -6,7 +6,6 @@ import { SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { HeadgateNode, Readiness } from "../http/node.ts";
 import type { ReplicaHooks } from "../replica/hooks.ts";
 import { Replica } from "../replica/replica.ts";
-import type { Lakes } from "../lake/lakes.ts";
 import { probeStore } from "../store/probe.ts";
 import { NodeAccess } from "./access.ts";
 import { AdminGate, isBackupOverdue } from "./admin-gate.ts";
@@ -166,8 +165,8 @@ class RunningNode implements HeadgateNode, NodeHandle {
     return { databases: this.databases, membership: this.#membership, store };
   }
 
-  get lakes(): Lakes {
-    return this.#lakes.lakes;
+  get lakes(): HeadgateNode["lakes"] {
+    return this.#lakes.port;
   }
 
   get isDraining(): boolean {
@@ -195,7 +194,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
     if (!this.#own.isAway) await this.#membership.start(replica);
     this.#phase = "active";
     this.#maintenance.start();
-    this.lakes.start();
+    this.#lakes.lakes.start();
     log.info("serving", {
       cluster: cluster.id,
       node: this.id,

@@ -22,6 +22,8 @@ export interface LakeTable {
   readonly id: number;
   readonly schema: string;
   readonly name: string;
+  /** Its own even where a lake was made again and gives its ids once more. */
+  readonly uuid: string;
   /** Of its columns; what changes of the table and inlined rows have to name. */
   readonly version: number;
   readonly columns: readonly Column[];
@@ -77,7 +79,7 @@ export function listColumns(
 function selectTables(condition: string): string {
   return "SELECT t.table_id, s.schema_name, t.table_name, (SELECT max(schema_version) " +
     "FROM ducklake_schema_versions AS v WHERE v.table_id = t.table_id " +
-    `AND v.begin_snapshot <= ${CHOSEN}), c.column_id, c.parent_column, c.column_name, ` +
+    `AND v.begin_snapshot <= ${CHOSEN}), t.table_uuid, c.column_id, c.parent_column, c.column_name, ` +
     "c.column_type, c.nulls_allowed FROM ducklake_table AS t " +
     `JOIN ducklake_schema AS s ON s.schema_id = t.schema_id AND ${seen("s")} ` +
     `JOIN ducklake_column AS c ON c.table_id = t.table_id AND ${seen("c")} ` +
@@ -90,13 +92,14 @@ function decodeTables(rows: readonly Row[]): readonly LakeTable[] {
   for (const row of rows) {
     const id = whole(row[0]);
     const table = tables.get(id) ?? { first: row, columns: [] };
-    table.columns.push(storedColumn(row.slice(4)));
+    table.columns.push(storedColumn(row.slice(5)));
     tables.set(id, table);
   }
-  return [...tables].map(([id, { first: [, schema, name, version], columns }]) => ({
+  return [...tables].map(([id, { first: [, schema, name, version, uuid], columns }]) => ({
     id,
     schema: text(schema),
     name: text(name),
+    uuid: text(uuid),
     version: whole(version),
     columns: columnTree(columns),
   }));

@@ -17,12 +17,13 @@ import type { Change } from "../catalog/snapshot.ts";
 import type { Column } from "../column.ts";
 import { arrowField } from "../ingest/arrow-build.ts";
 import { readArrow } from "../ingest/arrow-rows.ts";
-import { decompress } from "../ingest/decompress.ts";
+import type { IngestFormat } from "../ingest/format.ts";
 import { readRows } from "../ingest/read-rows.ts";
 import { holds } from "../parquet/arrow-field.ts";
 import { divideRows } from "../parquet/divide.ts";
 import { sizeOf, statisticsOf, vectorsOf } from "../parquet/write.ts";
 import type { LakeValue, RowBatch } from "../rows.ts";
+import { BodyBytes } from "./body-bytes.ts";
 import { FileOutput } from "./file-output.ts";
 import {
   type BodyOutcome,
@@ -35,9 +36,12 @@ import {
 
 /** Throws what is no fault of a body: there is no room for a file, for one. */
 export async function loadBodies(order: LoadOrder): Promise<Loaded> {
+  const bytes = new BodyBytes();
+  const together = await loadTogether(order, bytes);
+  if (together !== null) return together;
   const refused = new Map<number, BodyOutcome>();
   for (;;) {
-    const loading = new Loading(order, refused);
+    const loading = new Loading(order, bytes, refused);
     try {
       if (await loading.readAll()) return loading.finish();
     } catch (error) {
@@ -48,29 +52,53 @@ export async function loadBodies(order: LoadOrder): Promise<Loaded> {
   }
 }
 
-/** The content of a body, without its encoding. */
-export function contentOf({ path, offset, bytes, encoding }: BodyPlace) {
-  const sent = Bun.file(path).slice(offset, offset + bytes).stream();
-  return decompress(sent as AsyncIterable<Uint8Array>, encoding);
+/**
+ * Many small bodies as one, since each costs more than its rows; null where they are not all lines of
+ * JSON, or where one row does not fit: then each is read by itself.
+ */
+async function loadTogether(order: LoadOrder, bytes: BodyBytes): Promise<Loaded | null> {
+  if (order.bodies.length < 2) return null;
+  const lines = order.bodies.flatMap((body) => bytes.lines(body) ?? []);
+  if (lines.length < order.bodies.length) return null;
+  const loading = new Loading(order, bytes, new Map());
+  try {
+    if (await loading.readJoined(lines)) return loading.finish();
+  } catch (error) {
+    loading.discard();
+    if (!isFailure(error, "invalid", "too_large")) throw error;
+    return null;
+  }
+  loading.discard();
+  return null;
 }
 
 class Loading {
   readonly #order: LoadOrder;
+  readonly #bytes: BodyBytes;
   /** Bodies that do not fit; more are found on the way. */
   readonly #refused: Map<number, BodyOutcome>;
-  readonly #outcomes: BodyOutcome[] = [];
+  #outcomes: BodyOutcome[] = [];
   readonly #files: FileOutput;
   /** While all may stand in the catalog; else null. */
   #small: RowBatch[] | null;
   readonly #smallVectors: (readonly Data[])[] = [];
 
-  constructor(order: LoadOrder, refused: Map<number, BodyOutcome>) {
+  constructor(order: LoadOrder, bytes: BodyBytes, refused: Map<number, BodyOutcome>) {
     this.#order = order;
+    this.#bytes = bytes;
     this.#refused = refused;
     const { columns } = order.table;
     this.#files = new FileOutput(columns, order.output);
-    const bytes = order.bodies.reduce((sum, body) => sum + body.bytes, 0);
-    this.#small = bytes <= order.inlineBytesMax && canInline(columns) ? [] : null;
+    const size = order.bodies.reduce((sum, body) => sum + body.bytes, 0);
+    this.#small = size <= order.inlineBytesMax && canInline(columns) ? [] : null;
+  }
+
+  /** False where a body is not as many rows as it has lines. */
+  async readJoined(lines: readonly number[]): Promise<boolean> {
+    const joined = this.#bytes.joined(this.#order.bodies);
+    const rows = await this.#readRows(joined, "ndjson");
+    this.#outcomes = lines.map((rows) => ({ rows }));
+    return rows === lines.reduce((sum, rows) => sum + rows, 0);
   }
 
   /** False when all has to be done again, without the bodies that were refused. */
@@ -119,9 +147,13 @@ class Loading {
     const { columns } = this.#order.table;
     const isArrow = body.format === "arrow" && this.#small === null;
     if (isArrow && passesThrough(columns)) return await this.#readArrow(body);
-    const options = { format: body.format, columns, batchRows: LOAD_BATCH_ROWS };
+    return await this.#readRows(this.#bytes.content(body), body.format);
+  }
+
+  async #readRows(content: AsyncIterable<Uint8Array>, format: IngestFormat): Promise<number> {
+    const options = { format, columns: this.#order.table.columns, batchRows: LOAD_BATCH_ROWS };
     let rows = 0;
-    for await (const batch of readRows(contentOf(body), options)) {
+    for await (const batch of readRows(content, options)) {
       rows += batch.rows;
       this.#add(batch);
     }
@@ -132,7 +164,7 @@ class Loading {
   async #readArrow(body: BodyPlace): Promise<number> {
     const { columns } = this.#order.table;
     let rows = 0;
-    for await (const { numRows, data } of readArrow(contentOf(body), columns)) {
+    for await (const { numRows, data } of readArrow(this.#bytes.content(body), columns)) {
       const pieces = Math.max(
         Math.ceil(numRows / PARQUET_ROWS_MAX),
         Math.ceil(sizeOf(data.children) / LOAD_FILE_BYTES_MAX),

@@ -3,7 +3,8 @@ import { describe, isFailure } from "../../base/failure.ts";
 import type { ParentPort } from "../../database/child.ts";
 import { isSystemError } from "../../database/sql-error.ts";
 import { inferColumns } from "../ingest/infer.ts";
-import { contentOf, loadBodies } from "./load-bodies.ts";
+import { BodyBytes } from "./body-bytes.ts";
+import { loadBodies } from "./load-bodies.ts";
 import { type ChildFailure, childFailure, type FromLoader, type ToLoader } from "./message.ts";
 import { packRows } from "./pack-rows.ts";
 
@@ -23,7 +24,7 @@ async function carryOut(order: ToLoader): Promise<FromLoader> {
       return ["loaded", order[1], await loadBodies(order[2])];
     case "infer": {
       const { format } = order[2];
-      const { columns, body } = await inferColumns(contentOf(order[2]), format);
+      const { columns, body } = await inferColumns(new BodyBytes().content(order[2]), format);
       await body[Symbol.asyncIterator]().return?.();
       return ["inferred", order[1], columns];
     }

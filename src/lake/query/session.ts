@@ -27,6 +27,7 @@ export class Session {
       const statement = await prepare(duckdb, checked);
       bindParameters(statement, order.params);
       this.#checkInterrupt();
+      await duckdb.connection.run("BEGIN TRANSACTION");
       await this.#stream(await statement.stream(), order, send);
       return null;
     } catch (error) {
@@ -60,6 +61,7 @@ export class Session {
     const columns = result.columnTypes().map((type, at) => ({ name: result.columnName(at), type }));
     const writer = resultWriter(order.format, columns);
     let bytes = 0;
+    let rows = 0;
     const sendAll = async (pieces: Iterable<Piece>) => {
       for (const piece of pieces) {
         bytes += typeof piece === "string" ? Buffer.byteLength(piece) : piece.length;
@@ -72,9 +74,25 @@ export class Session {
       const chunk = await result.fetchChunk();
       this.#checkInterrupt();
       if (chunk === null || chunk.rowCount === 0) break;
+      rows += chunk.rowCount;
       await sendAll(writer.chunk(chunk.getColumns(), chunk.rowCount));
     }
+    await this.#checkWhole(rows);
     await sendAll(writer.end());
+  }
+
+  /**
+   * The driver gives an error in the middle of a result as its end, and does not say which it was.
+   * The transaction tells: after an error it takes no other statement.
+   */
+  async #checkWhole(rows: number): Promise<void> {
+    try {
+      await this.#duckdb?.connection.run("SELECT 1");
+    } catch (cause) {
+      const message = `Cannot run this query: it failed at a row after the first ${rows} of its ` +
+        "result, by a value that cannot be converted, for example";
+      throw new Failure("invalid", message, { cause, details: { reason: "row" } });
+    }
   }
 
   #checkInterrupt(): void {
