@@ -7,7 +7,7 @@ type Call = { readonly call: keyof LakesPort; readonly arguments: readonly unkno
 
 export class MemoryLakes {
   readonly seen: Call[] = [];
-  /** What calls answer, by their name. */
+  /** What calls answer, by their name, or what makes the answer of what was asked. */
   readonly answers: Partial<Record<keyof LakesPort, unknown>> = {};
 
   /** As the routes see it. */
@@ -15,10 +15,13 @@ export class MemoryLakes {
     return new Proxy({} as LakesPort, {
       get: (_, call: keyof LakesPort) => (...given: readonly unknown[]) => {
         this.seen.push({ call, arguments: given });
+        if (call === "enter") return this.answers.enter ?? { take: () => {}, leave: () => {} };
         if (call === "list") return this.answers.list ?? [];
-        return call in this.answers
-          ? Promise.resolve(this.answers[call])
-          : Promise.reject(new Failure("missing", "There is no such lake"));
+        if (!(call in this.answers)) {
+          return Promise.reject(new Failure("missing", "There is no such lake"));
+        }
+        const answer = this.answers[call];
+        return Promise.try(() => typeof answer === "function" ? answer(...given) : answer);
       },
     });
   }
