@@ -3,11 +3,11 @@ import { availableParallelism } from "node:os";
 import { countsOf, type Outcome, run, SOURCE_STEPS, type Step, suite } from "./step.ts";
 
 const QUICK: readonly (Step | undefined)[] = [
-  suite("unit", { testTimeoutMs: 10_000, timeoutMs: 120_000 }),
-  suite("property", { testTimeoutMs: 60_000, timeoutMs: 180_000 }),
+  suite("unit", { testTimeoutMs: 10_000, timeoutMs: 300_000 }),
+  suite("property", { testTimeoutMs: 60_000, timeoutMs: 300_000 }),
   suite("simulation", {
     testTimeoutMs: 60_000,
-    timeoutMs: 180_000,
+    timeoutMs: 300_000,
     environment: { SIMULATION: "short" },
   }),
 ];
