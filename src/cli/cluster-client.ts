@@ -69,7 +69,8 @@ export class ClusterClient {
         const leader = seen.status.leader?.address;
         const said = leader === undefined || leader === seen.client.url
           ? seen
-          : await this.#ask(leader).catch(() => seen);
+          // It may have had a successor by the time that it has not answered.
+          : await this.#ask(leader).catch(() => this.#ask(address));
         const others = said.status.nodes.map((node) => node.address);
         this.#known = [...new Set([said.client.url, ...others, ...addresses])];
         return said;

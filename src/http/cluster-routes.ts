@@ -1,5 +1,6 @@
 /** The cluster as a whole: its status, once or as it changes, and what operators do with its nodes. */
 import type { Hono } from "hono";
+import { checkNodeId } from "../epoch/name.ts";
 import { jsonAnswer, wrongMethod } from "./answer.ts";
 import type { BodyReader } from "./body.ts";
 import { ClusterEvents } from "./cluster-events.ts";
@@ -28,6 +29,7 @@ export function clusterRoutes(
   app.patch(`${path}/brokers/:id`, async (c) => {
     const { state } = parseBroker(await bodies.json(c.req.raw));
     const id = c.req.param("id");
+    checkNodeId(id);
     const { epoch } = await cluster.setBroker(id, state);
     return jsonAnswer(parts, { id, state, epoch });
   });

@@ -184,7 +184,7 @@ export class NodeAccess implements Access {
   #leading(): Opened {
     const opened = this.#open;
     if (this.#options.leads()) return opened;
-    throw notLeading(opened.system.replica.ownership?.claim.address);
+    throw notLeading(opened.system.replica.ownership?.claim);
   }
 
   /** What is given out rests on what is true now, and not on what this node last heard. */

@@ -215,7 +215,7 @@ export class Catalog {
   leading(): { readonly replica: Replica; readonly database: SystemDatabase } {
     const { system } = this;
     if (this.isLeading) return system;
-    throw notLeading(system.replica.ownership?.claim.address);
+    throw notLeading(system.replica.ownership?.claim);
   }
 
   /**

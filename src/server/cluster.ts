@@ -85,7 +85,7 @@ export class NodeCluster implements Cluster {
   #leading(): void {
     const { catalog, membership } = this.#options;
     if (membership.leadership.claim !== null) return;
-    throw notLeading(catalog.peek(SYSTEM_DATABASE)?.ownership?.claim.address);
+    throw notLeading(catalog.peek(SYSTEM_DATABASE)?.ownership?.claim);
   }
 
   /** The nonce of the process that a node runs as. Throws `missing` for a node that nobody knows. */

@@ -17,22 +17,24 @@ export interface PeerAnswer {
 
 export interface ForwardingOptions {
   readonly clock: Clock;
-  /** The leader that this node has a link to and hears, or the heir; null while there is none. */
+  /** The leader that this node has a link to and hears, or that has told that it leads; else null. */
   leader(): string | null;
   /** This node leads: what waits for a leader is its own to do. */
   leads(): boolean;
-  /** The last leader has resigned in favour of this node, which will lead in a moment. */
-  isHeir(): boolean;
   /** True while a leader is being elected, or may be: then it is worth waiting for one. */
   isElecting(): boolean;
   /** Whom to name where nobody can be reached: the address of the owner's clients. */
   ownerAddress(): string | undefined;
   /** Asks a node. `uncertain` only where the request may have been executed. */
-  call(
-    node: string,
-    method: string,
-    request: { readonly head: object; readonly body: string; readonly deadlineMs: number },
-  ): Promise<PeerAnswer>;
+  call(node: string, method: string, request: PeerRequest): Promise<PeerAnswer>;
+}
+
+export interface PeerRequest {
+  readonly head: object;
+  readonly body: string;
+  readonly deadlineMs: number;
+  /** Asked right before it is sent: false gives it up, and then it certainly did nothing. */
+  begin?(): boolean;
 }
 
 export class Forwarding {
@@ -76,17 +78,9 @@ export class Forwarding {
     });
   }
 
-  /** There is a link to a leader or an heir now, or this node leads itself. */
+  /** There is another leader to ask now, or this node leads itself. */
   leaderChanged(): void {
     for (const wake of this.#waiting) wake();
-  }
-
-  /** Whoever knows that this node is the heir asks it before it leads: that is worth waiting for. */
-  async untilHeirLeads(deadlineMs: number): Promise<void> {
-    const { clock, leads, isHeir } = this.#options;
-    while (isHeir() && !leads() && clock.monotonicMs() < deadlineMs) {
-      await this.#change(Math.min(deadlineMs - clock.monotonicMs(), LOOK_MS));
-    }
   }
 
   /** Asks whoever leads, and again while it certainly did nothing. */
@@ -119,21 +113,32 @@ export class Forwarding {
   async #call(leader: string, { method, head, body, deadlineMs }: Question): Promise<PeerAnswer> {
     const { clock, call, leader: known, leads } = this.#options;
     const silent = Promise.withResolvers<never>();
+    let state: "waiting" | "sent" | "given up" = "waiting";
     let cancel = () => {};
+    const giveUp = () => {
+      const message = `${leader} did not answer before another node led`;
+      // Its line may not even be open.
+      if (state === "waiting") state = "given up";
+      silent.reject(
+        state === "sent"
+          ? new Failure("uncertain", `${message}; it may have done its work`)
+          : new Failure("unavailable", `${message}; it was asked nothing`),
+      );
+    };
     const look = () => {
       const now = known();
       if (!leads() && (now === null || now === leader)) return;
       this.#waiting.delete(look);
-      const message = `${leader} did not answer before another node led; it may have done its work`;
-      cancel = clock.after(
-        PEER_CALL_GRACE_MS,
-        () => silent.reject(new Failure("uncertain", message)),
-      );
+      cancel = clock.after(PEER_CALL_GRACE_MS, giveUp);
+    };
+    const begin = () => {
+      if (state === "waiting") state = "sent";
+      return state === "sent";
     };
     this.#waiting.add(look);
     try {
       return await Promise.race([
-        call(leader, method, { head: head(), body, deadlineMs }),
+        call(leader, method, { head: head(), body, deadlineMs, begin }),
         silent.promise,
       ]);
     } finally {

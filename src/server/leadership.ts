@@ -218,6 +218,7 @@ export class Leadership {
     this.#standingBy = null;
     this.#quiet.claimed();
     const claim = this.#claim = system.ownership?.claim.epoch ?? system.tip;
+    if (system.ownership) { for (const heard of this.#waiting) heard(system.ownership); }
     log.info("this node leads", { reason, term: system.ownership?.term ?? 0, epoch: claim });
     this.#options.onWon(claim);
     this.#leading = this.#leads(system, before !== undefined && before.node !== node.id);

@@ -15,7 +15,7 @@ import type { Store } from "../store/store.ts";
 import { AddressBook, type Whereabouts } from "./address-book.ts";
 import type { Catalog } from "./catalog.ts";
 import type { LeaderHeartbeat } from "./cluster-files.ts";
-import { Forwarding, type PeerAnswer } from "./forwarding.ts";
+import { Forwarding, type PeerAnswer, type PeerRequest } from "./forwarding.ts";
 import { LeadWork } from "./lead-work.ts";
 import { Leadership } from "./leadership.ts";
 import type { LeadershipOptions } from "./leadership-options.ts";
@@ -30,7 +30,7 @@ export interface Transport extends LinkTransport {
   call(
     where: Whereabouts,
     method: string,
-    request: { readonly head: object; readonly body: string; readonly deadlineMs: number },
+    request: PeerRequest,
   ): Promise<PeerAnswer>;
 }
 
@@ -72,6 +72,7 @@ export class Membership {
   readonly proofs: Proofs;
   readonly #options: MembershipOptions;
   readonly #preparation: Preparation;
+  #told: { readonly node: string; readonly claim: number } = { node: "", claim: -1 };
   readonly #work: LeadWork;
 
   constructor(options: MembershipOptions) {
@@ -98,9 +99,9 @@ export class Membership {
     });
     this.forwarding = new Forwarding({
       clock,
-      leader: () => (this.leadership.isLeaderInDoubt ? null : this.#heir() ?? this.links.leader),
+      leader: () =>
+        this.#toldLeader() ?? (this.leadership.isLeaderInDoubt ? null : this.links.leader),
       leads: () => this.leadership.claim !== null,
-      isHeir: () => this.#successor === options.facts.node,
       isElecting: () => this.leadership.isSeeking || this.leadership.isLeaderInDoubt,
       ownerAddress: () => this.#otherOwner(),
       call: (node, method, request) => this.call(node, method, request),
@@ -178,10 +179,14 @@ export class Membership {
   }
 
   /** Another node says that it leads: the chain tells whether it does. */
-  async onTold(claim: number): Promise<void> {
+  async onTold(from: string, claim: number): Promise<void> {
     const system = this.#system();
-    // The call for a link that follows will want it.
-    if (Number.isSafeInteger(claim) && claim > system.tip) this.proofs.expectClaim(claim);
+    if (Number.isSafeInteger(claim) && claim > system.tip) {
+      // The call for a link that follows will want it.
+      this.proofs.expectClaim(claim);
+      this.#told = { node: from, claim };
+      this.forwarding.leaderChanged();
+    }
     if (this.leadership.claim === null) await system.follow();
     // Refused, it is deposed by now, which is what the other wanted.
     else await system.prove().catch(() => {});
@@ -191,20 +196,15 @@ export class Membership {
     return this.#options.catalog.system.replica;
   }
 
-  /** Whom the leader that resigned has named, while nobody has claimed since. */
-  get #successor(): string | null {
-    return this.#options.catalog.peek(SYSTEM_DATABASE)?.ownership?.claim.successor ?? null;
-  }
-
   /**
-   * Whoever will lead in a moment, by the word of a leader that this node had proved: it holds what
-   * comes before its claim is won, so that nothing waits for a link to it.
+   * Who has told that it leads, as long as nothing newer is known: what waits for a leader need not
+   * wait until its claim is read and a link is made. It is asked over a channel that has proved that
+   * both are of one cluster (I13), and it executes as the owner or not at all.
    */
-  #heir(): string | null {
-    const successor = this.#successor;
-    if (!successor || successor === this.#options.facts.node) return null;
-    const isKnown = this.book.others().some(({ node }) => node === successor);
-    return isKnown && this.leadership.isSeeking ? successor : null;
+  #toldLeader(): string | null {
+    const newest = this.#options.catalog.peek(SYSTEM_DATABASE)?.ownership?.claim.epoch ?? 0;
+    const { node, claim } = this.#told;
+    return claim >= newest && this.leadership.isSeeking ? node : null;
   }
 
   /** Where the owner's clients are; undefined where that is this node, which knows no better. */
@@ -217,7 +217,7 @@ export class Membership {
   async call(
     node: string,
     method: string,
-    request: { readonly head: object; readonly body: string; readonly deadlineMs: number },
+    request: PeerRequest,
   ): Promise<PeerAnswer> {
     const { clock, transport } = this.#options;
     const finding = this.book.find(node);

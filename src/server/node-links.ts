@@ -160,10 +160,7 @@ export class NodeLinks implements Links {
   }
 
   /** Judges a call for a link: what to answer, or a `Failure` for the caller. */
-  welcome(
-    peer: PeerChannel["peer"],
-    claim: number | null,
-  ): LeaderHello {
+  welcome(peer: PeerChannel["peer"], claim: number | null): LeaderHello {
     const hub = this.#hub;
     const system = this.#options.system();
     if (!hub || claim === null) {
@@ -230,30 +227,33 @@ export class NodeLinks implements Links {
     return this.#linked(channel, hello) ? "linked" : "unanswered";
   }
 
-  /** False where it ended while the claim was proved. */
+  /**
+   * False where it ended while the claim was proved. Two calls at once may both have been welcomed:
+   * one that has ended replaces nothing, and none replaces one of the same claim that stands.
+   */
   #linked(channel: PeerChannel, hello: LeaderHello): boolean {
     const { clock, events, book, log } = this.#options;
-    this.drop("another link was made");
-    this.#isLeaderStoreFailing = false;
     const onRoster = (roster: RosterMessage) => {
       book.onRoster(roster);
       events.onRoster(roster);
     };
-    onRoster(hello.roster);
     // Its end may be here already, and is heard of before it is made.
     let link: LeaderLink | null = null;
     link = new LeaderLink(channel, {
+      ...events,
       clock,
       claim: hello.claim,
       report: () => reportOf(this.#options.self()),
-      onEpoch: events.onEpoch,
       onRoster,
-      onOrder: events.onOrder,
-      onPrepare: events.onPrepare,
       onLeaderStore: (failingMs) => void this.#onLeaderStore(failingMs),
       onEnd: (end) => this.#ended(link, end),
     });
-    if (!link.isOpen) return false;
+    const stands = this.#link?.claim === hello.claim && this.#link.isOpen;
+    if (stands) link.close("another link stands");
+    if (stands || !link.isOpen) return stands;
+    this.drop("another link was made");
+    this.#isLeaderStoreFailing = false;
+    onRoster(hello.roster);
     this.#link = link;
     log.info("linked to the leader", { node: link.leader, claim: hello.claim });
     events.onLinked();

@@ -15,7 +15,7 @@ import type { Channel } from "../members/channel.ts";
 import type { Dialled } from "../members/dial.ts";
 import type { WriteAnswer } from "../replica/write-queue.ts";
 import type { Whereabouts } from "./address-book.ts";
-import type { PeerAnswer } from "./forwarding.ts";
+import type { PeerAnswer, PeerRequest } from "./forwarding.ts";
 import type { Membership } from "./membership.ts";
 
 /** What other nodes may ask of this one's databases. */
@@ -66,12 +66,18 @@ export class PeerCalls {
   async call(
     where: Whereabouts,
     method: string,
-    request: { readonly head: object; readonly body: string; readonly deadlineMs: number },
+    request: PeerRequest,
   ): Promise<PeerAnswer> {
     if (this.#isClosed) throw new Failure("unavailable", "This node is stopping");
     const { head, body, deadlineMs } = request;
     const what = `open a line to ${where.node}`;
     const calls = await withDeadline(this.#options.clock, deadlineMs, this.#line(where), what);
+    if (request.begin?.() === false) {
+      throw new Failure(
+        "unavailable",
+        `The line to ${where.node} was open too late; it was asked nothing`,
+      );
+    }
     const answer = await calls.call({ name: method, head, text: body, deadlineMs });
     return { head: answer.head, body: answer.text };
   }
@@ -131,14 +137,11 @@ export class PeerCalls {
     const { membership, requests, program, clock } = this.#options;
     const { name, head, text, deadlineMs } = call;
     const fields: Readonly<Record<string, unknown>> = Object(head);
-    if (name === "execute" || name === "prove") {
-      await membership.forwarding.untilHeirLeads(deadlineMs);
-    }
     switch (name) {
       case "hears":
         return { head: { hears: await membership.links.hears(Number(fields["claim"])) }, text: "" };
       case "leads":
-        await membership.onTold(Number(fields["claim"]));
+        await membership.onTold(from, Number(fields["claim"]));
         return { head: {}, text: "" };
       case "prove":
         return {

@@ -17,7 +17,7 @@ import type { LinkHello } from "../members/message.ts";
 import type { Network } from "../members/network.ts";
 import { readLeaderHello, readLinkHello } from "../members/read-head.ts";
 import type { Whereabouts } from "./address-book.ts";
-import type { PeerAnswer } from "./forwarding.ts";
+import type { PeerAnswer, PeerRequest } from "./forwarding.ts";
 import type { Identity } from "./identity.ts";
 import type { Dialled, DialOutcome } from "./links.ts";
 import type { Membership, Transport } from "./membership.ts";
@@ -160,7 +160,7 @@ export class PeerTransport implements Transport {
   async call(
     where: Whereabouts,
     method: string,
-    request: { readonly head: object; readonly body: string; readonly deadlineMs: number },
+    request: PeerRequest,
   ): Promise<PeerAnswer> {
     if (this.#opened) return await this.#opened.calls.call(where, method, request);
     throw new Failure("unavailable", "This node is starting");

@@ -31,7 +31,7 @@ export async function prepareChain(
       );
     }
     if (!(await replica.claim(hooks.systemClaim(), { isCreate: true }))) {
-      throw notLeading(replica.ownership?.claim.address);
+      throw notLeading(replica.ownership?.claim);
     }
     if (!(await isEmptyDatabase(replica.image))) {
       await replica.rewrite({ source: "empty", keepRequests: false, kind: "data" });

@@ -95,7 +95,9 @@ export class StandingBy {
     const before = this.#state.kind;
     const inputMs = links.lastInputMs();
     if (inputMs !== null && event.kind !== "input") this.#step({ kind: "input", atMs: inputMs });
-    const actions = this.#step(event);
+    const actions = this.#step(
+      this.#isUnheard(event) ? { kind: "unlinked", by: "silence" } : event,
+    );
     if (this.#state.kind === "apart" && before !== "apart") {
       this.#apartSinceMs = clock.monotonicMs();
     }
@@ -111,6 +113,12 @@ export class StandingBy {
     for (const action of actions) this.#do(action);
     if (event.kind !== "tick") this.#settled.resolve();
     this.#arm();
+  }
+
+  /** A state that waits for a link to speak is none to stay in without one. */
+  #isUnheard({ kind }: StandbyEvent): boolean {
+    const waits = this.#state.kind === "linked" || this.#state.kind === "watching";
+    return kind === "tick" && waits && this.#options.links.linkedTo() === null;
   }
 
   /** A newer claim or a resignation was applied. */

@@ -55,7 +55,10 @@ function whyNot(leader: string, contenders: readonly Contender[], preferred: str
 
 export type OwnershipWaiters = Set<(ownership: Ownership) => void>;
 
-/** Resolves with the node that leads after `leader`; rejects with `uncertain` when nobody does. */
+/**
+ * Resolves with the node that leads after `leader`; rejects with `unavailable` when that is `leader`
+ * again, `uncertain` when nobody does.
+ */
 export function nextLeader(
   clock: Clock,
   leader: string,
@@ -64,7 +67,13 @@ export function nextLeader(
   return new Promise((resolve, reject) => {
     const heard = ({ claim }: Ownership) => {
       if (claim.node !== leader) end(() => resolve(claim.node));
+      else if (claim.successor === null) end(() => reject(again));
     };
+    const again = new Failure(
+      "unavailable",
+      "No other node took over, so this one leads again; nothing has changed",
+      { retryAfterMs: 1_000 },
+    );
     const late = new Failure("uncertain", "This node has resigned, but nobody leads yet");
     const cancel = clock.after(STEP_DOWN_MS, () => end(() => reject(late)));
     const end = (settle: () => void) => {

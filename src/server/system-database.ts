@@ -8,6 +8,7 @@ import type { Clock } from "../base/clock.ts";
 import { MACHINERY_TIMEOUT_MS } from "../base/limits.ts";
 import type { Statement } from "../database/statement.ts";
 import type { BrokerRow } from "./broker-states.ts";
+import type { Claim } from "../replica/claims.ts";
 import type { Replica } from "../replica/replica.ts";
 
 export interface DatabaseRow {
@@ -174,7 +175,15 @@ function tablesOf(database: Database): ReadonlySet<string> {
   return new Set(rows.map(([name]) => String(name)));
 }
 
-export function notLeading(leader: string | undefined): Failure {
+/** Who resigned leads no more, and who is named does not lead yet. */
+export function notLeading(owner: Claim | undefined): Failure {
+  if (owner?.successor !== null && owner !== undefined) {
+    return new Failure("unavailable", "The leader has resigned and the next one is not there yet", {
+      details: { reason: "election" },
+      retryAfterMs: 500,
+    });
+  }
+  const leader = owner?.address;
   return new Failure(
     "elsewhere",
     `This node does not lead the cluster; ${leader ?? "another node"} does`,

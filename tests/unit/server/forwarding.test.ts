@@ -15,7 +15,7 @@ function forwarding(answers: readonly (FailureKind | "done" | "silence")[]) {
     leader: "n1" as string | null,
     leads: false,
     isElecting: true,
-    isHeir: false,
+    isLineOpen: true,
     sent: [] as unknown[],
     done: 0,
   };
@@ -24,10 +24,10 @@ function forwarding(answers: readonly (FailureKind | "done" | "silence")[]) {
     clock,
     leader: () => world.leader,
     leads: () => world.leads,
-    isHeir: () => world.isHeir,
     isElecting: () => world.isElecting,
     ownerAddress: () => "http://n1:8080",
-    call: (node, method, { head, body }) => {
+    call: (node, method, { head, body, begin }) => {
+      if (world.isLineOpen) begin?.();
       world.sent.push([node, method, head, body]);
       const next = left.shift() ?? "done";
       if (next === "done") return Promise.resolve(DONE);
@@ -161,6 +161,18 @@ describe("a write that is forwarded", () => {
     expect(keyed.world.sent.map((sent) => (sent as string[])[0])).toEqual(["n1", "n2"]);
   });
 
+  test("goes to the next leader when the line to a silent one was never open", () => {
+    const { world, forwards, execute, until } = forwarding(["silence", "done"]);
+    world.isLineOpen = false;
+    const result = execute();
+    until(100);
+    world.leader = "n2";
+    forwards.leaderChanged();
+    until(500);
+    expect(result.value).toMatchObject({ epoch: 7 });
+    expect(world.sent.map((sent) => (sent as string[])[0])).toEqual(["n1", "n2"]);
+  });
+
   test("stays uncertain when a later attempt did nothing [I7]", () => {
     const later = Array.from({ length: 99 }, () => "elsewhere" as const);
     const { execute, until } = forwarding(["uncertain", ...later]);
@@ -186,36 +198,6 @@ describe("a write that is forwarded", () => {
     until(1_200);
     expect(result.value).toEqual(["elsewhere", undefined, undefined]);
   });
-});
-
-test("an heir holds what it is asked until it leads, is the heir no more, or time is over", () => {
-  const { world, forwards, outcome, until } = forwarding([]);
-  const ask = () => outcome(forwards.untilHeirLeads(1_000).then(() => "goes on"));
-  const other = ask();
-  until(1);
-  expect(other.value).toBe("goes on");
-  world.isHeir = true;
-  const held = [ask(), ask()];
-  until(500);
-  expect(held.map(({ value }) => value)).toEqual(["pending", "pending"]);
-  world.leads = true;
-  forwards.leaderChanged();
-  until(501);
-  expect(held.map(({ value }) => value)).toEqual(["goes on", "goes on"]);
-  world.leads = false;
-  const [first, second] = [ask(), ask()];
-  until(600);
-  expect(first.value).toBe("pending");
-  world.isHeir = false;
-  forwards.leaderChanged();
-  until(601);
-  expect([first.value, second.value]).toEqual(["goes on", "goes on"]);
-  world.isHeir = true;
-  const late = ask();
-  until(999);
-  expect(late.value).toBe("pending");
-  until(1_001);
-  expect(late.value).toBe("goes on");
 });
 
 test("a proof is asked of the leader, and asked again", () => {

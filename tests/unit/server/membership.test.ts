@@ -92,7 +92,7 @@ describe("a leader that was deposed and does not know it", () => {
     void catalog.system.replica.claim(null);
     world.pass(100);
     expect(world.member("n1").leads).toBe(true);
-    void world.member("n1").membership.onTold(NaN);
+    void world.member("n1").membership.onTold("n2", NaN);
     world.pass(100);
     expect(world.member("n1").leads).toBe(false);
     expect(membership.leadership.claim).toBeNull();
@@ -129,6 +129,25 @@ describe("a request that is forwarded", () => {
   });
 });
 
+describe("all nodes that start at once", () => {
+  test("each lead or have a link soon after, every time", async () => {
+    world.found("n1", { n2: {}, n3: {} });
+    await world.create();
+    const nodes = ["n1", "n2", "n3"];
+    for (let round = 0; round < 30; round++) {
+      for (const node of nodes) world.cluster.kill(node);
+      world.pass(100);
+      for (const node of nodes) {
+        world.cluster.start(node);
+        world.pass(round % 15);
+      }
+      world.pass(5_000);
+      const apart = nodes.filter((node) => !world.member(node).leads && !world.member(node).leader);
+      expect([round, apart]).toEqual([round, []]);
+    }
+  });
+});
+
 describe("a planned hand-over", () => {
   test("goes to the preferred node, and every link with it", async () => {
     world.found("n1", { n2: {}, n3: {} });
@@ -140,7 +159,7 @@ describe("a planned hand-over", () => {
     expect(["n1", "n2"].map((node) => world.member(node).leader)).toEqual(["n3", "n3"]);
   });
 
-  test("keeps no write waiting for a link to the successor, which holds it until it leads", async () => {
+  test("keeps no write waiting for a link to whoever has told that it leads", async () => {
     world.found("n1", { n2: {}, n3: {} });
     await world.create();
     await world.execute("n3", "CREATE TABLE t (a)");
@@ -148,7 +167,6 @@ describe("a planned hand-over", () => {
     void world.member("n1").membership.leadership.stepDown("n2");
     const { replica } = world.member("n3").catalog.system;
     while (replica.ownership?.claim.successor !== "n2") world.pass(1);
-    expect(world.member("n2").leads).toBe(false);
     const { epoch } = await world.execute("n3", "INSERT INTO t VALUES (1)");
     expect(world.member("n3").leader).not.toBe("n2");
     world.pass(1_000);
@@ -157,6 +175,34 @@ describe("a planned hand-over", () => {
     expect(image.head.epoch).toBe(epoch);
     const rows = image.read((database) => database.query("SELECT count(*) FROM t").values());
     expect(await world.settle(rows)).toEqual([[1]]);
+  });
+
+  test("whose successor is silent delays the writes of others and fails none", async () => {
+    world.found("n1", { n2: {}, n3: {} });
+    await world.create();
+    await world.execute("n1", "CREATE TABLE t (a)");
+    world.pass(100);
+    world.member("n1").membership.leadership.stepDown("n2").catch(() => {});
+    const { replica } = world.member("n3").catalog.system;
+    while (replica.ownership?.claim.successor !== "n2") world.pass(1);
+    world.cluster.setAll("n2", SILENT);
+    world.cluster.pause("n2");
+    const { epoch } = await world.execute("n3", "INSERT INTO t VALUES (1)");
+    expect(epoch).toBeGreaterThan(0);
+  });
+
+  test("that nobody takes up is told as soon as the node leads again", async () => {
+    world.found("n1", { n2: {} });
+    world.pass(100);
+    world.cluster.pause("n2");
+    const startedMs = world.timeline.nowMs;
+    const { leadership } = world.member("n1").membership;
+    await expect(world.settle(leadership.stepDown())).rejects.toMatchObject({
+      kind: "unavailable",
+      message: expect.stringContaining("leads again"),
+    });
+    expect(world.timeline.nowMs - startedMs).toBeLessThan(3_000);
+    expect(world.member("n1").leads).toBe(true);
   });
 
   test("is what a node that drains does first, and it is not elected again", async () => {

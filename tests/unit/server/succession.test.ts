@@ -42,8 +42,8 @@ describe("who follows a leader that steps down", () => {
 });
 
 describe("waiting for the next leader", () => {
-  const claimed = (node: string): Ownership => ({
-    claim: { epoch: 9, node, address: "", systemClaim: 9, successor: null } as Ownership["claim"],
+  const claimed = (node: string, successor: string | null = null): Ownership => ({
+    claim: { epoch: 9, node, address: "", systemClaim: 9, successor } as Ownership["claim"],
     term: 2,
   } as Ownership);
 
@@ -56,10 +56,18 @@ describe("waiting for the next leader", () => {
 
   test("ends with the first claim of another node", async () => {
     const { waiters, next } = waiting();
-    for (const heard of waiters) heard(claimed("n1"));
+    // Its own resignation.
+    for (const heard of waiters) heard(claimed("n1", "n3"));
     expect(waiters.size).toBe(1);
     for (const heard of waiters) heard(claimed("n3"));
     expect([await next, waiters.size]).toEqual(["n3", 0]);
+  });
+
+  test("ends with unavailable when the one that resigned leads again", async () => {
+    const { waiters, next } = waiting();
+    for (const heard of waiters) heard(claimed("n1"));
+    await expect(next).rejects.toMatchObject({ kind: "unavailable" });
+    expect(waiters.size).toBe(0);
   });
 
   test("ends with uncertain when nobody comes", async () => {
