@@ -2,7 +2,7 @@
 import { type Context, Hono } from "hono";
 import { matchedRoutes } from "hono/route";
 import { Failure } from "../base/failure.ts";
-import { checkDatabaseName } from "../epoch/name.ts";
+import { checkDatabaseName, isCatalogName } from "../epoch/name.ts";
 import { accessRoutes } from "./access-routes.ts";
 import { failureAnswer, fileAnswer, jsonAnswer, pathOf, wrongMethod } from "./answer.ts";
 import { BodyReader } from "./body.ts";
@@ -102,7 +102,9 @@ function databaseRoutes(app: Hono, parts: HttpParts, bodies: BodyReader, guard: 
   app.get(path, async (c) => {
     const { grants } = guard.callerOf(c.req.raw);
     const all = await databases.list();
-    return jsonAnswer(parts, { databases: all.filter(({ name }) => grants.allow("read", name)) });
+    const isShown = ({ name }: { readonly name: string }) =>
+      isCatalogName(name) ? grants.isAdmin : grants.allow("read", name);
+    return jsonAnswer(parts, { databases: all.filter(isShown) });
   });
   app.post(path, async (c) => {
     const { name, ...create } = parseCreate(await bodies.json(c.req.raw));

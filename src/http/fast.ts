@@ -56,9 +56,9 @@ export class SqlHandler {
     try {
       const caller = this.#guard.callerOf(request);
       if (route.action === "execute") {
-        this.#guard.demand(caller, "write", databaseName(route.database));
+        this.#guard.demandDatabase(caller, "write", databaseName(route.database));
         writableDatabase(route.database);
-      } else this.#guard.demand(caller, "read", databaseName(route.database));
+      } else this.#guard.demandDatabase(caller, "read", databaseName(route.database));
       const body = this.#bodies.parse(await this.#bodies.read(request));
       if (route.action === "query") {
         return await this.#query(route.database, request, body, arrivedMs);

@@ -1,6 +1,6 @@
 /** Who asks, and may they? Every request passes here before anything of it is carried out. */
 import { Failure } from "../base/failure.ts";
-import { SYSTEM_DATABASE } from "../epoch/name.ts";
+import { isCatalogName, SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { Access, Caller } from "./access.ts";
 import { pathOf } from "./answer.ts";
 import { scopeMissing, unknownCaller } from "./denied.ts";
@@ -61,6 +61,12 @@ export class Guard {
     if (grants.allow(action, name)) return;
     const scope = name === SYSTEM_DATABASE ? ADMIN : `${action}:${name}`;
     throw scopeMissing(`${action} ${name}`, subject, scope);
+  }
+
+  /** The same for a database: the catalog of a lake has the name of another lake's scope. */
+  demandDatabase(caller: Caller, action: Action, name: string): void {
+    if (!isCatalogName(name)) return this.demand(caller, action, name);
+    if (!caller.grants.isAdmin) throw scopeMissing(`${action} ${name}`, caller.subject, ADMIN);
   }
 
   /** Throws `denied` (401 or 403). */

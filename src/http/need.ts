@@ -2,7 +2,7 @@
  * What a request needs, by its method and path. What is not listed here needs `admin`: a route that
  * somebody adds and forgets here is closed, not open.
  */
-import { isDatabaseName } from "../epoch/name.ts";
+import { isCatalogName, isDatabaseName } from "../epoch/name.ts";
 import { type Action, ADMIN } from "./scope.ts";
 
 export type Need =
@@ -43,7 +43,7 @@ export function needOf(method: string, path: string): Need {
   if (path.startsWith("/v1/lakes/")) return lakeNeed(method, reads, path);
   const [, name = "", action = ""] = DATABASE.exec(path) ?? [];
   // A name that is none is decided on by its route, which knows it decoded once more.
-  if (!isDatabaseName(name)) return NEEDS_ADMIN;
+  if (!isDatabaseName(name) || isCatalogName(name)) return NEEDS_ADMIN;
   if (action === "execute") return { kind: "scope", action: "write", name };
   const isRead = action === "query" || (reads && (action === "" || action === "export"));
   return isRead ? { kind: "scope", action: "read", name } : NEEDS_ADMIN;
