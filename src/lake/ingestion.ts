@@ -50,7 +50,7 @@ export class Ingestion {
     const first = name === undefined ? undefined : this.#keyed.get(name);
     if (first && key) {
       if (first.hash !== key.hash) throw otherRequest(key.key);
-      return await first.answer;
+      return await this.#joined(first.answer, request.deadlineMs);
     }
     const waiting = new WaitingRows(request);
     this.#add(waiting);
@@ -62,6 +62,19 @@ export class Ingestion {
     } finally {
       this.#waiting.delete(waiting);
       if (name !== undefined) this.#keyed.delete(name);
+    }
+  }
+
+  /** The answer of the request that came first, which may have longer to wait than this one. */
+  async #joined(answer: Promise<RowsAnswer>, deadlineMs: number): Promise<RowsAnswer> {
+    const { clock } = this.#options;
+    const late = Promise.withResolvers<never>();
+    const waitMs = Math.max(0, deadlineMs - clock.monotonicMs());
+    const cancel = clock.after(waitMs, () => late.reject(inDoubt()));
+    try {
+      return await Promise.race([answer, late.promise]);
+    } finally {
+      cancel();
     }
   }
 

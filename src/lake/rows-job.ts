@@ -96,7 +96,8 @@ export class RowsJob {
       output: { path: await this.#parts.files.temporary("file"), name },
     }, this.#deadlineMs);
     try {
-      if (await this.#isOutOfDate(table, loaded)) return;
+      const allFit = loaded.bodies.every((outcome) => "rows" in outcome);
+      if (!allFit && (await this.#isOutOfDate(table) || await this.#answeredBefore())) return;
       await this.#commit(table, loaded, this.#fitting(loaded));
     } finally {
       await Promise.all(loaded.files.map(({ path }) => rm(path, { force: true })));
@@ -108,6 +109,7 @@ export class RowsJob {
     const { tables, loaders, uuid } = this.#parts;
     const table = await tables.find(this.#catalog, this.#table, this.#deadlineMs);
     if (table !== null) return table;
+    if (await this.#answeredBefore()) return null;
     const { schema, name } = this.#table;
     this.#answer(({ request }) => !request.create, () => {
       throw new Failure(
@@ -140,11 +142,17 @@ export class RowsJob {
   }
 
   /** A row that does not fit may fit the table as it is now. */
-  async #isOutOfDate(table: LakeTable, { bodies }: Loaded): Promise<boolean> {
-    if (bodies.every((outcome) => "rows" in outcome)) return false;
+  async #isOutOfDate(table: LakeTable): Promise<boolean> {
     const freshness = { level: "linearizable", deadlineMs: this.#deadlineMs } as const;
     const now = await this.#parts.tables.refresh(this.#catalog, this.#table, freshness);
     return now?.uuid !== table.uuid || now.version !== table.version;
+  }
+
+  /** What fits the lake no more may have fitted when it was stored. True if somebody was answered. */
+  async #answeredBefore(): Promise<boolean> {
+    const before = this.#left.length;
+    if (this.#left.some(({ request }) => request.key)) await this.#answerKnown();
+    return this.#left.length < before;
   }
 
   /** Answers those whose rows do not fit, and those that have none. */

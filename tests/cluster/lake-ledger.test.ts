@@ -17,7 +17,7 @@ const ROUNDS = Number(process.env["ROUNDS"] ?? "5");
 const CLIENTS = 18;
 const LAKE = "ledger";
 const TABLES = ["events", "clicks"];
-const REQUESTS_A_ROUND = 150;
+const REQUESTS_A_ROUND = 80;
 
 const folder = new NodeFolder();
 const set = { "storage.simulate_latency_ms": 5 };

@@ -5,16 +5,15 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { systemClock } from "../../src/base/clock.ts";
-import type { Clock } from "../../src/base/clock.ts";
+import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { silentLog } from "../../src/base/log.ts";
 import { seededRandom } from "../../src/base/random.ts";
+import { KeysByDatabase } from "../../src/database/answered-keys.ts";
 import type { Child, ChildHandlers, Children } from "../../src/database/child.ts";
 import type { WriteRequest } from "../../src/database/statement.ts";
 import type { TableName } from "../../src/lake/catalog/read-tables.ts";
 import { createKeysTable } from "../../src/lake/kept-keys.ts";
 import { KnownTables } from "../../src/lake/known-tables.ts";
-import { KeysByDatabase } from "../../src/database/answered-keys.ts";
 import { LakeCatalog } from "../../src/lake/lake-catalog.ts";
 import type { CatalogRead, LakeDatabases } from "../../src/lake/lake-databases.ts";
 import { LakeFiles } from "../../src/lake/lake-files.ts";

@@ -91,6 +91,18 @@ test("a key that is being stored is answered as the first, and with other rows i
   expect(shop.rows().sort()).toEqual([1, 3, 4]);
 });
 
+test("who joins a request that has longer to wait is answered at the own deadline", async () => {
+  const { reached, release } = holdChanges();
+  const first = outcome(store('{"id":1}', { ...keyed("k"), deadlineMs: 1e9 }));
+  const second = outcome(store('{"id":1}', { ...keyed("k"), deadlineMs: 1_000 }));
+  await reached;
+  passUntil(2_000);
+  expect(await second).toBe("uncertain");
+  release();
+  expect(await first).toBe("stored");
+  expect(shop.rows()).toEqual([1]);
+});
+
 test("a key whose first request failed is free for the next", async () => {
   const { reached, release } = holdChanges();
   const told = [1, 2].map(() => outcome(store('{"id":1}', keyed("k"))));

@@ -143,9 +143,10 @@ describe("a table that changes meanwhile", () => {
     const uuid = "11111111-1111-4111-8111-111111111111";
     shop.stored.createTable("events", wish("id", "int64"));
     shop.stored.database.run(`UPDATE ducklake_table SET table_uuid = '${uuid}'`);
+    shop.stored.insert("events", [5]);
     expect(kinds(await job(shop.request('{"old":2}')))).toEqual(["invalid"]);
     expect(kinds(await job(shop.request(ids(3))))).toEqual(["stored"]);
-    expect(shop.rows()).toEqual([3]);
+    expect(shop.rows()).toEqual([5, 3]);
   });
 
   test("again and again is given up, and nothing is stored", async () => {
@@ -174,6 +175,21 @@ describe("a key that was used", () => {
     expect(settled[0]).toMatchObject({ value: { rows, snapshot } });
     expect(kinds(settled)).toEqual(["stored", "stored", "stored"]);
     expect(shop.rows()).toEqual([1, 2, 3]);
+  });
+
+  test("is answered as then even where its rows would not fit any more", async () => {
+    const { id } = makeTable();
+    const [first] = await job(shop.request(ids(1), keyed("k", "h")));
+    shop.stored.change(dropTable(id));
+    const again = shop.request(ids(1), { ...keyed("k", "h"), create: true });
+    const { rows, snapshot } = (first as PromiseFulfilledResult<{ rows: number; snapshot: number }>)
+      .value;
+    expect(await job(again)).toMatchObject([{ value: { rows, snapshot } }]);
+    expect(kinds(await job(shop.request(ids(1), keyed("new", "h"))))).toEqual(["missing"]);
+    shop.stored.createTable("events", wish("other", "varchar"));
+    expect(await job(again)).toMatchObject([{ value: { rows, snapshot } }]);
+    expect(kinds(await job(shop.request(ids(1), keyed("new", "h"))))).toEqual(["invalid"]);
+    expect(shop.rows("begin_snapshot")).toEqual([snapshot]);
   });
 
   test("for other rows is a conflict, of the same subject alone", async () => {

@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { PARQUET_ROWS_MAX } from "../../../../src/base/lake-limits.ts";
+import { LOAD_BATCH_ROWS, PARQUET_ROWS_MAX } from "../../../../src/base/lake-limits.ts";
 import { vectorsOf } from "../../../../src/lake/parquet/write.ts";
 import { FileOutput } from "../../../../src/lake/load/file-output.ts";
 import { loadBodies } from "../../../../src/lake/load/load-bodies.ts";
@@ -58,6 +58,13 @@ describe("small bodies", () => {
     expect(outcomes(loaded)).toEqual([2, "invalid", 1, "invalid", 0, 1]);
     expect([made(loaded), inlined(loaded)]).toEqual(["inlined_insert:1", [1, 2, 3, 4]]);
     expect([loaded.files, written()]).toEqual([[], []]);
+  });
+
+  test("leave nothing of one that fails after its first batch", async () => {
+    const bad = rows(10, LOAD_BATCH_ROWS + 12_000) + BAD;
+    const loaded = await load([bad, rows(1, 2), rows(3, 1)]);
+    expect(outcomes(loaded)).toEqual(["invalid", 2, 1]);
+    expect([made(loaded), inlined(loaded)]).toEqual(["inlined_insert:1", [1, 2, 3]]);
   });
 
   test("of which none fits make no change", async () => {
