@@ -110,6 +110,42 @@ export const FLUSH_AGE_MS = 300_000;
 /** How often it looks at the catalogs that have moved, and how long one table may take. */
 export const FLUSH_LOOK_MS = 5_000;
 export const FLUSH_TIMEOUT_MS = 120_000;
+
+// Upkeep of lakes.
+
+/** Vectors of one merged file: a margin below what a file may have. */
+export const MERGE_VECTOR_BYTES_MAX = 46 * MIB;
+/** A file whose vectors have less is small; larger ones stay as they are. */
+export const MERGE_SMALL_BYTES = 24 * MIB;
+/** Vectors of a file that was not read yet are taken to be so many times its bytes. */
+export const MERGE_GROWTH = 4;
+/** Small files that make the leader merge, and files of one merge. */
+export const MERGE_FILES_MIN = 4;
+export const MERGE_FILES_MAX = 256;
+/** How often the leader looks at the files of lakes that have moved; time of one merge. */
+export const UPKEEP_LOOK_MS = 10_000;
+export const MERGE_TIMEOUT_MS = 120_000;
+/** A table whose files could not be merged is left alone for so long. */
+export const MERGE_PAUSE_MS = 600_000;
+/** Files whose sizes as vectors are remembered. */
+export const MERGE_SIZES_MAX = 100_000;
+/** Attempts at merging files that change meanwhile, of one request. */
+export const MERGE_ATTEMPTS_MAX = 5;
+/** How often the leader looks for files that may be deleted, unless the restore window is short. */
+export const CLEAN_EVERY_MS_MAX = 600_000;
+/** What has left the restore window is kept for so long beyond it: moments in it have 30 s each. */
+export const CLEAN_MARGIN_MS = 60_000;
+/** Files that are deleted at once. */
+export const CLEAN_FILES_MAX = 1_000;
+/** A file that no catalog names is let alone for so long, and how often files are listed for it. */
+export const ORPHAN_AGE_MS = 24 * 3600 * 1000;
+export const ORPHANS_EVERY_MS = 24 * 3600 * 1000;
+/** After a node has come to lead, or a lake to be, so long passes before the first list. */
+export const ORPHANS_FIRST_MS = 3600 * 1000;
+/** How often the copy of a catalog for other readers is replaced, and how large it may be. */
+export const CATALOG_COPY_EVERY_MS = 60_000;
+export const CATALOG_COPY_BYTES_MAX = 256 * MIB;
+
 /**
  * The command line cuts what it ingests after so many bytes. Idempotency keys are made of the
  * pieces: with another number, a file that was half stored before an update is doubled after it.
@@ -125,3 +161,15 @@ export const CLI_RETRY_MS_MAX = 5_000;
 /** Of a result that is shown as a table. */
 export const CLI_TABLE_ROWS_MAX = 2_000;
 export const CLI_TABLE_CHARACTERS_MAX = 16 * MIB;
+
+// Rows that are stored and not yet visible.
+
+/** Staged objects that one request to a catalog adopts, and their bytes together. */
+export const ADOPTED_AT_ONCE_MAX = 32;
+export const ADOPTED_BYTES_MAX = 4 * MIB;
+/** Staged objects that a node keeps in memory until they are adopted; more are found by a list. */
+export const ADOPTIONS_WAITING_MAX = 1_024;
+/** How long one attempt at an adoption waits for somebody to lead. */
+export const ADOPTION_TIMEOUT_MS = 30_000;
+/** One staged object: what a catalog has to know of the files of one job. */
+export const STAGED_BYTES_MAX = 16 * MIB;

@@ -5,7 +5,7 @@
  * in a directory they are plain numbers below `ltx/`. So each database folder is a replica URL.
  */
 import { assert } from "../base/assert.ts";
-import { isDatabaseName, isNodeName } from "./name.ts";
+import { checkLakeName, isDatabaseName, isNodeName } from "./name.ts";
 
 /** How the kind of store at hand lays out the levels of a chain. */
 export type Layout = "s3" | "filesystem";
@@ -73,6 +73,12 @@ export function parseObjectKey(layout: Layout, key: string): ObjectName | null {
 export function brokerKey(nodeId: string): string {
   assert(isNodeName(nodeId), `a node named ${JSON.stringify(nodeId)}`);
   return `${BROKERS_PREFIX}${nodeId}.json`;
+}
+
+/** The copy of a lake's catalog for readers without Headgate. */
+export function catalogCopyKey(lake: string): string {
+  checkLakeName(lake);
+  return `cluster_state/catalogs/backups/${lake}/latest.sqlite`;
 }
 
 /** The node whose file this is, or null for another key. */

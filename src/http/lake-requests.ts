@@ -9,8 +9,10 @@ import { parseType } from "../lake/catalog/column-rows.ts";
 import { MAIN_SCHEMA } from "../lake/catalog/create-lake.ts";
 import type { SnapshotMoment } from "../lake/catalog/read-snapshots.ts";
 import type { TableName } from "../lake/catalog/read-tables.ts";
+import type { ExpiryWish } from "../lake/by-hand.ts";
 import type { ColumnWish } from "../lake/column.ts";
 import type { QueryFormat } from "../lake/query/lake-query.ts";
+import type { RowsAck } from "../lake/rows-request.ts";
 import { fieldsOf, parseTime, timeout, wholeFrom, wrong } from "./fields.ts";
 
 /** `events`, or `schema.events`. */
@@ -35,6 +37,29 @@ export function parseFlush(body: unknown): TableName | null {
   if (table === undefined) return null;
   if (typeof table === "string") return tableName(table);
   throw wrong("table", table, '"table" or "schema.table"');
+}
+
+/** `{"older_than": "7d"}` or `{"before": time}`. */
+export function parseExpiry(body: unknown): ExpiryWish {
+  const { older_than: age, before } = fieldsOf(body, ["older_than", "before"]);
+  if ((age === undefined) === (before === undefined)) {
+    throw new Failure("invalid", "Give either older_than or before");
+  }
+  return before === undefined ? { ageMs: durationOf(age) } : { beforeMs: parseTime(before) };
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = {
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
+
+function durationOf(value: unknown): number {
+  const [, digits = "", unit = ""] = /^(\d{1,9})([smhd])$/.exec(`${value}`) ?? [];
+  const unitMs = UNIT_MS[unit];
+  if (typeof value === "string" && unitMs !== undefined) return Number(digits) * unitMs;
+  throw wrong("older_than", value, 'a duration, as in "90s", "12h" or "7d"');
 }
 
 /** `{"name", "columns": [{"name", "type", "nullable"?, "children"?}]}`. */
@@ -77,16 +102,19 @@ function typeOf(type: unknown, path: string): ColumnWish["type"] {
 
 export interface RowsParameters {
   readonly create: boolean;
+  readonly ack: RowsAck;
   readonly timeoutMs?: number;
 }
 
-/** `?create=` and `?timeout_ms=`. */
+/** `?create=`, `?ack=` and `?timeout_ms=`. */
 export function parseRowsParameters(parameters: URLSearchParams): RowsParameters {
-  checkNames(parameters, ["create", "timeout_ms"]);
+  checkNames(parameters, ["create", "ack", "timeout_ms"]);
   const create = parameters.get("create") ?? "false";
   if (create !== "true" && create !== "false") throw wrong("create", create, "true or false");
+  const ack = parameters.get("ack") ?? "visible";
+  if (ack !== "visible" && ack !== "stored") throw wrong("ack", ack, '"visible" or "stored"');
   const timeoutMs = timeoutIn(parameters);
-  return { create: create === "true", ...(timeoutMs !== undefined && { timeoutMs }) };
+  return { create: create === "true", ack, ...(timeoutMs !== undefined && { timeoutMs }) };
 }
 
 /** `?min_epoch=` and `?timeout_ms=` of a question to a catalog. */

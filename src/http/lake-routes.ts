@@ -14,6 +14,7 @@ import { fileAnswer, jsonAnswer, wrongMethod } from "./answer.ts";
 import type { BodyReader } from "./body.ts";
 import type { Guard } from "./guard.ts";
 import {
+  parseExpiry,
   parseFlush,
   parseKeyHeader,
   parseLake,
@@ -80,6 +81,7 @@ export function lakeRoutes(app: Hono, parts: HttpParts, bodies: BodyReader, guar
     return jsonAnswer(parts, await lakes.flush(lakeOf(c), table));
   });
   app.all(`${LAKE}/flush`, (c) => wrongMethod(parts, c.req.raw, "POST"));
+  upkeepRoutes(app, parts, bodies);
 
   app.post(`${LAKE}/query`, async (c) => {
     const { timeoutMs, moment, level, minEpoch, ...query } = parseLakeQuery(
@@ -100,6 +102,21 @@ export function lakeRoutes(app: Hono, parts: HttpParts, bodies: BodyReader, guar
   });
   app.all(`${LAKE}/query`, (c) => wrongMethod(parts, c.req.raw, "POST"));
   tableRoutes(app, parts, bodies, guard);
+}
+
+function upkeepRoutes(app: Hono, parts: HttpParts, bodies: BodyReader): void {
+  const { lakes } = parts.node;
+  app.post(`${LAKE}/merge`, async (c) => {
+    const table = parseFlush(await bodies.optionalJson(c.req.raw));
+    return jsonAnswer(parts, await lakes.merge(lakeOf(c), table));
+  });
+  app.all(`${LAKE}/merge`, (c) => wrongMethod(parts, c.req.raw, "POST"));
+
+  app.post(`${LAKE}/expire`, async (c) => {
+    const wish = parseExpiry(await bodies.json(c.req.raw));
+    return jsonAnswer(parts, await lakes.expire(lakeOf(c), wish));
+  });
+  app.all(`${LAKE}/expire`, (c) => wrongMethod(parts, c.req.raw, "POST"));
 }
 
 function tableRoutes(app: Hono, parts: HttpParts, bodies: BodyReader, guard: Guard): void {
@@ -138,7 +155,7 @@ function tableRoutes(app: Hono, parts: HttpParts, bodies: BodyReader, guard: Gua
     const request = c.req.raw;
     const lake = lakeOf(c);
     const table = tableName(c.req.param("table") ?? "");
-    const { create, timeoutMs } = parseRowsParameters(new URL(request.url).searchParams);
+    const { create, ack, timeoutMs } = parseRowsParameters(new URL(request.url).searchParams);
     const format = formatOf(request.headers.get("content-type"));
     const encoding = request.headers.get("content-encoding");
     const { subject } = guard.callerOf(request);
@@ -149,10 +166,11 @@ function tableRoutes(app: Hono, parts: HttpParts, bodies: BodyReader, guard: Gua
       const body = await bodies.bytes(request, INGEST_BODY_BYTES_MAX, place);
       const hashed = () => keyOf({ subject, key: key ?? "" }, [lake, c.req.path, format], body);
       const answer = await lakes.store({
-        ...{ lake, table, create, format, encoding, body, deadlineMs },
+        ...{ lake, table, create, ack, format, encoding, body, deadlineMs },
         ...(key !== undefined && { key: hashed() }),
       });
-      return jsonAnswer(parts, answer);
+      // Accepted: what is stored is not visible yet.
+      return jsonAnswer(parts, answer, "stored" in answer ? { status: 202 } : {});
     } finally {
       place.leave();
     }

@@ -20,6 +20,8 @@ export interface HeadgateNode {
     | "store"
     | "query"
     | "flush"
+    | "merge"
+    | "expire"
   >;
   readonly cluster: Cluster;
   /** Takes no new work but what an operator needs: another node does it. */

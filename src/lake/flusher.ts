@@ -23,6 +23,8 @@ export interface FlusherOptions extends FlushParts {
   catalog(lake: string): LakeCatalog;
   /** The newest epoch of its database that is known here. */
   tip(lake: string): number;
+  /** Rows have gone into files. */
+  onFlushed(lake: string): void;
 }
 
 interface Known {
@@ -92,6 +94,7 @@ export class Flusher {
     const startedMs = clock.monotonicMs();
     const freshness = { level: "local", deadlineMs: startedMs + FLUSH_TIMEOUT_MS } as const;
     const { rows, files } = await flushTable(this.#options, catalog, table, freshness);
+    this.#options.onFlushed(catalog.lake);
     log.info("rows of a lake went into files", {
       lake: catalog.lake,
       table: `${table.schema}.${table.name}`,

@@ -11,14 +11,17 @@ import type { TableName } from "./catalog/read-tables.ts";
 import { Intake } from "./intake.ts";
 import { otherRequest } from "./kept-keys.ts";
 import { LakeCatalog } from "./lake-catalog.ts";
-import { type JobParts, RowsJob } from "./rows-job.ts";
-import type { RowsAnswer, RowsRequest } from "./rows-request.ts";
+import { RowsJob } from "./rows-job.ts";
+import type { RowsAnswer, RowsRequest, StoredRows } from "./rows-request.ts";
+import { StagedJob, type StagedJobParts } from "./staged-job.ts";
 import { WaitingRows } from "./waiting-rows.ts";
 
-export interface IngestionOptions extends JobParts {
+export interface IngestionOptions extends StagedJobParts {
   readonly clock: Clock;
   catalog(lake: string): LakeCatalog;
 }
+
+type IntakeKind = "visible" | "stored" | "stored alone";
 
 export class Ingestion {
   /** For the body of each request, from before it arrives until it is answered. */
@@ -31,7 +34,7 @@ export class Ingestion {
   readonly #waiting = new Set<WaitingRows>();
   readonly #keyed = new Map<
     string,
-    { readonly hash: string; readonly answer: Promise<RowsAnswer> }
+    { readonly hash: string; readonly answer: Promise<RowsAnswer | StoredRows> }
   >();
   #cancelLook: (() => void) | null = null;
 
@@ -40,13 +43,15 @@ export class Ingestion {
   }
 
   /**
-   * Stores all rows of the body or none. Rejects with `invalid` (details: row, column), `missing`,
-   * `conflict` (key), `too_large`, `busy`, `unavailable`, or `uncertain` where only a key makes it
-   * safe to ask again.
+   * Stores all rows of the body or none. Who asks for `ack: "stored"` is told how they are stored, or
+   * that they are visible, where the request was done before. Rejects with `invalid` (details: row,
+   * column), `missing`, `conflict` (key), `too_large`, `busy`, `unavailable`, or `uncertain` where
+   * only a key makes it safe to ask again.
    */
-  async store(request: RowsRequest): Promise<RowsAnswer> {
-    const { key } = request;
-    const name = key && `${request.lake}\n${key.subject}\n${key.key}`;
+  async store(request: RowsRequest): Promise<RowsAnswer | StoredRows> {
+    const { key, ack = "visible" } = request;
+    // Whoever waits for rows to be visible is not answered by what is only stored.
+    const name = key && [request.lake, ack, key.subject, key.key].join("\n");
     const first = name === undefined ? undefined : this.#keyed.get(name);
     if (first && key) {
       if (first.hash !== key.hash) throw otherRequest(key.key);
@@ -66,7 +71,10 @@ export class Ingestion {
   }
 
   /** The answer of the request that came first, which may have longer to wait than this one. */
-  async #joined(answer: Promise<RowsAnswer>, deadlineMs: number): Promise<RowsAnswer> {
+  async #joined(
+    answer: Promise<RowsAnswer | StoredRows>,
+    deadlineMs: number,
+  ): Promise<RowsAnswer | StoredRows> {
     const { clock } = this.#options;
     const late = Promise.withResolvers<never>();
     const waitMs = Math.max(0, deadlineMs - clock.monotonicMs());
@@ -84,23 +92,25 @@ export class Ingestion {
   }
 
   #add(waiting: WaitingRows): void {
-    const { lake, table } = waiting.request;
+    const { lake, table, ack = "visible", key } = waiting.request;
     this.#waiting.add(waiting);
     this.#cancelLook ??= this.#options.clock.after(LAKE_LOOK_MS, () => this.#look());
-    const name = [lake, table.schema, table.name].join("\n").toLowerCase();
+    const kind = ack === "visible" ? ack : key === undefined ? "stored" : "stored alone";
+    const name = [lake, table.schema, table.name, kind].join("\n").toLowerCase();
     let intake = this.#intakes.get(name);
     if (!intake) {
-      intake = this.#intakeOf(lake, table, () => this.#intakes.delete(name));
+      intake = this.#intakeOf(lake, table, kind, () => this.#intakes.delete(name));
       this.#intakes.set(name, intake);
     }
     intake.add(waiting);
   }
 
-  #intakeOf(lake: string, table: TableName, onIdle: () => void): Intake {
+  #intakeOf(lake: string, table: TableName, kind: IntakeKind, onIdle: () => void): Intake {
     const catalog = this.#options.catalog(lake);
+    const Job = kind === "visible" ? RowsJob : StagedJob;
     const run = (requests: readonly WaitingRows[]) =>
-      new RowsJob(this.#options, catalog, table, requests).run();
-    return new Intake(run, onIdle);
+      new Job(this.#options, catalog, table, requests).run();
+    return kind === "stored alone" ? new Intake(run, onIdle, 1) : new Intake(run, onIdle);
   }
 
   /** Answers those whose deadline has come. */

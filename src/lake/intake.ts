@@ -8,12 +8,19 @@ import type { WaitingRows } from "./waiting-rows.ts";
 export class Intake {
   readonly #run: (requests: readonly WaitingRows[]) => Promise<void>;
   readonly #onIdle: () => void;
+  readonly #requestsMax: number;
   #waiting: WaitingRows[] = [];
   #jobs = 0;
 
-  constructor(run: (requests: readonly WaitingRows[]) => Promise<void>, onIdle: () => void) {
+  /** `requestsMax`: of one job. */
+  constructor(
+    run: (requests: readonly WaitingRows[]) => Promise<void>,
+    onIdle: () => void,
+    requestsMax = LAKE_JOB_REQUESTS_MAX,
+  ) {
     this.#run = run;
     this.#onIdle = onIdle;
+    this.#requestsMax = requestsMax;
   }
 
   add(waiting: WaitingRows): void {
@@ -45,7 +52,7 @@ export class Intake {
     let count = 0;
     for (const { request } of this.#waiting) {
       bytes += request.body.length;
-      if (count > 0 && (bytes > LAKE_JOB_BYTES_MAX || count === LAKE_JOB_REQUESTS_MAX)) break;
+      if (count > 0 && (bytes > LAKE_JOB_BYTES_MAX || count === this.#requestsMax)) break;
       count++;
     }
     return this.#waiting.splice(0, count).filter(({ isAnswered }) => !isAnswered);

@@ -8,7 +8,7 @@ import type { Statement } from "../database/statement.ts";
 import { type CatalogQuery, text, whole } from "./catalog/query.ts";
 import { THIS_SNAPSHOT } from "./catalog/snapshot.ts";
 
-const TABLE = "_headgate_ingested";
+export const KEYS_TABLE = "_headgate_ingested";
 
 export interface RequestKey {
   /** Who asks; keys of different subjects have nothing to do with each other. */
@@ -27,7 +27,7 @@ export interface KeptAnswer {
 }
 
 export function createKeysTable(): string {
-  return `CREATE TABLE ${TABLE}(subject TEXT, key TEXT, hash TEXT, rows INTEGER, ` +
+  return `CREATE TABLE ${KEYS_TABLE}(subject TEXT, key TEXT, hash TEXT, rows INTEGER, ` +
     "snapshot INTEGER, at INTEGER, PRIMARY KEY (subject, key)) WITHOUT ROWID";
 }
 
@@ -38,20 +38,20 @@ export function keepKeys(
 ): Statement {
   const keys = requests.map(({ subject, key, hash, rows }) => [subject, key, hash, rows]);
   return {
-    sql: `INSERT INTO ${TABLE} SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ` +
+    sql: `INSERT INTO ${KEYS_TABLE} SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, ` +
       `${THIS_SNAPSHOT}, :at FROM json_each(:keys)`,
     params: { keys: JSON.stringify(keys), at: storeMs },
   };
 }
 
 export function isKeyTaken(error: unknown): boolean {
-  return isFailure(error, "conflict") && error.message.includes(`${TABLE}.subject`);
+  return isFailure(error, "conflict") && error.message.includes(`${KEYS_TABLE}.subject`);
 }
 
 /** Which of the keys are there, and what their requests did. */
 export function findKeys(requests: readonly RequestKey[]): CatalogQuery<readonly KeptAnswer[]> {
   return {
-    sql: `SELECT subject, key, hash, rows, snapshot FROM ${TABLE} WHERE (subject, key) IN ` +
+    sql: `SELECT subject, key, hash, rows, snapshot FROM ${KEYS_TABLE} WHERE (subject, key) IN ` +
       "(SELECT value ->> 0, value ->> 1 FROM json_each(:keys))",
     params: { keys: JSON.stringify(requests.map(({ subject, key }) => [subject, key])) },
     decode: (rows) =>
@@ -65,9 +65,17 @@ export function findKeys(requests: readonly RequestKey[]): CatalogQuery<readonly
   };
 }
 
+export function hasKeysBefore(ms: number): CatalogQuery<boolean> {
+  return {
+    sql: `SELECT 1 FROM ${KEYS_TABLE} WHERE at < :before LIMIT 1`,
+    params: { before: ms },
+    decode: (rows) => rows.length > 0,
+  };
+}
+
 /** Keys are kept for a day. */
 export function forgetKeys(beforeMs: number): Statement {
-  return { sql: `DELETE FROM ${TABLE} WHERE at < :before`, params: { before: beforeMs } };
+  return { sql: `DELETE FROM ${KEYS_TABLE} WHERE at < :before`, params: { before: beforeMs } };
 }
 
 export function otherRequest(key: string): Failure {

@@ -27,6 +27,15 @@ export class KnownTables {
     return await this.#read(catalog, name, { level: "linearizable", deadlineMs });
   }
 
+  /** As this node's own copy of the catalog has it, which needs nobody else. */
+  async here(
+    catalog: LakeCatalog,
+    name: TableName,
+    deadlineMs: number,
+  ): Promise<LakeTable | null> {
+    return (await catalog.ask(findTable(name, null), { level: "local", deadlineMs })).value;
+  }
+
   /** As it is now, whatever was known. */
   async refresh(
     catalog: LakeCatalog,

@@ -118,6 +118,31 @@ export class LakeFiles {
     }
   }
 
+  /** Objects below the folder of our data files, page by page, with their paths in the catalog. */
+  async *stored(
+    lake: string,
+  ): AsyncGenerator<readonly { readonly path: string; readonly modifiedAtMs: number }[]> {
+    const { store } = this.#options;
+    const root = lakePrefix(lake);
+    let startAfter: string | undefined;
+    for (;;) {
+      const { objects, more } = await store.list(root + dataName(""), {
+        ...(startAfter !== undefined && { startAfter }),
+      });
+      yield objects.map(({ key, modifiedAtMs }) => ({
+        path: key.slice(root.length),
+        modifiedAtMs,
+      }));
+      startAfter = objects.at(-1)?.key;
+      if (!more || startAfter === undefined) return;
+    }
+  }
+
+  /** Only what `cleaning.ts` has found to be needed by nobody. */
+  async remove(lake: string, paths: readonly string[]): Promise<void> {
+    await this.#options.store.remove(paths.map((path) => lakePrefix(lake) + path));
+  }
+
   /** A path for a new file in the same folder; the caller removes it. */
   async temporary(purpose: string): Promise<string> {
     await mkdir(this.#options.folder, { recursive: true, mode: 0o700 });

@@ -1,9 +1,19 @@
 /** Lakes as the HTTP routes know them: what can be asked of them at this node, and done to them. */
 import { Failure, isFailure } from "../base/failure.ts";
-import { FLUSH_TIMEOUT_MS, LAKE_TIMEOUT_MS } from "../base/lake-limits.ts";
-import type { Log } from "../base/log.ts";
+import { FLUSH_TIMEOUT_MS, LAKE_TIMEOUT_MS, MERGE_TIMEOUT_MS } from "../base/lake-limits.ts";
 import { catalogDatabase, checkLakeName, lakeOfCatalog } from "../epoch/name.ts";
+import { Adopter } from "./adopter.ts";
+import { createAdoption } from "./catalog/adopt.ts";
 import type { BodyPlace } from "./body-room.ts";
+import {
+  expireByHand,
+  type Expired,
+  type ExpiryWish,
+  flushByHand,
+  mergeByHand,
+  type MergedLake,
+} from "./by-hand.ts";
+import { CatalogCopies } from "./catalog-copies.ts";
 import { createLake } from "./catalog/create-lake.ts";
 import { createTable, dropTable } from "./catalog/create-table.ts";
 import type { CatalogQuery } from "./catalog/query.ts";
@@ -12,54 +22,19 @@ import { type LakeSnapshot, listSnapshots, type SnapshotMoment } from "./catalog
 import { findTable, type LakeTable, listTables, type TableName } from "./catalog/read-tables.ts";
 import { tableStatistics } from "./catalog/read-files.ts";
 import type { ColumnWish } from "./column.ts";
-import { type Flushed, flushTable } from "./flush-table.ts";
 import { endingWith } from "./ending-with.ts";
+import type { Flushed } from "./flush-table.ts";
 import { Flusher } from "./flusher.ts";
 import { Ingestion } from "./ingestion.ts";
 import { createKeysTable } from "./kept-keys.ts";
 import { KnownTables } from "./known-tables.ts";
-import {
-  type Asked,
-  type CatalogParts,
-  type Changed,
-  type Freshness,
-  LakeCatalog,
-} from "./lake-catalog.ts";
-import type { LakeDatabases } from "./lake-databases.ts";
-import { ofLake } from "./lake-failure.ts";
-import type { LakeFiles } from "./lake-files.ts";
+import { type Asked, type Changed, type Freshness, LakeCatalog } from "./lake-catalog.ts";
+import { noTable, ofLake } from "./lake-failure.ts";
+import type { LakesOptions } from "./lakes-options.ts";
 import { openView } from "./lake-view.ts";
-import type { Loaders } from "./load/loaders.ts";
-import type { LakeAnswer, LakeQuery, TableName as QueriedName } from "./query/lake-query.ts";
-import type { RowsAnswer, RowsRequest } from "./rows-request.ts";
-
-/** The engine of queries; `query/queries.ts` is one. */
-export interface QueryEngine {
-  query(query: LakeQuery): Promise<LakeAnswer>;
-  inspect(
-    query: Pick<LakeQuery, "sql" | "deadlineMs" | "signal">,
-  ): Promise<readonly QueriedName[] | null>;
-}
-
-export interface LakesOptions extends CatalogParts {
-  readonly databases: LakeDatabases & CatalogChains;
-  readonly files: LakeFiles;
-  readonly loaders: Loaders;
-  readonly queries: QueryEngine;
-  readonly log: Log;
-  leads(): boolean;
-  uuid(): string;
-}
-
-/** Whole catalogs: only the leader makes and drops them. */
-export interface CatalogChains {
-  /** Names of all catalogs that this node knows. */
-  catalogs(): readonly string[];
-  /** The newest epoch that is known here; 0 for one that is not open. */
-  tip(name: string): number;
-  createCatalog(name: string): Promise<unknown>;
-  dropCatalog(name: string): Promise<{ readonly epoch: number }>;
-}
+import { Upkeep } from "./upkeep.ts";
+import type { LakeAnswer, LakeQuery } from "./query/lake-query.ts";
+import type { RowsAnswer, RowsRequest, StoredRows } from "./rows-request.ts";
 
 export interface LakeQueryRequest extends Pick<LakeQuery, "sql" | "params" | "format" | "signal"> {
   readonly moment: SnapshotMoment;
@@ -77,27 +52,41 @@ export interface LakeInfo {
 }
 
 export class Lakes {
+  readonly adopter: Adopter;
   readonly #options: LakesOptions;
   readonly #ingestion: Ingestion;
   readonly #flusher: Flusher;
+  readonly #upkeep: Upkeep;
 
   constructor(options: LakesOptions) {
     this.#options = options;
     const { databases } = options;
     const tables = new KnownTables();
     const catalog = (lake: string) => this.#catalog(lake);
-    this.#ingestion = new Ingestion({ ...options, tables, catalog });
-    this.#flusher = new Flusher({
+    const lakes = () => databases.catalogs().map(lakeOfCatalog);
+    this.adopter = new Adopter({ ...options, catalog, lakes });
+    this.#ingestion = new Ingestion({ ...options, tables, catalog, adopter: this.adopter });
+    const copies = new CatalogCopies({
+      ...options,
+      export: (name, at) => databases.export(name, at),
+    });
+    const leading = {
       ...options,
       catalog,
-      lakes: () => databases.catalogs().map(lakeOfCatalog),
-      tip: (lake) => databases.tip(catalogDatabase(lake)),
-    });
+      copies,
+      lakes,
+      tip: (lake: string) => databases.tip(catalogDatabase(lake)),
+      epochAt: (lake: string, timeMs: number) => databases.epochAt(catalogDatabase(lake), timeMs),
+      onFlushed: (lake: string) => copies.changed(lake),
+    };
+    this.#flusher = new Flusher(leading);
+    this.#upkeep = new Upkeep(leading);
   }
 
   /** Does by itself what the leader does. */
   start(): void {
     this.#flusher.start();
+    this.#upkeep.start();
   }
 
   list(): readonly LakeInfo[] {
@@ -119,7 +108,7 @@ export class Lakes {
       schemaUuid: uuid(),
       nowMs: catalog.storeMs,
     });
-    const all = [...statements, { sql: createKeysTable() }];
+    const all = [...statements, { sql: createKeysTable() }, ...createAdoption(uuid())];
     try {
       const { epoch } = await catalog.execute(all, this.#deadlineMs());
       return { ...this.#info(lake), epoch };
@@ -177,29 +166,36 @@ export class Lakes {
   }
 
   /** Stores rows: see `Ingestion.store`. */
-  async store(request: RowsRequest): Promise<RowsAnswer> {
+  async store(request: RowsRequest): Promise<RowsAnswer | StoredRows> {
     checkLakeName(request.lake);
     return await ofLake(request.lake, () => this.#ingestion.store(request));
   }
 
   /** Rows of the table, or of all tables, go from the catalog into files. */
-  async flush(lake: string, name: TableName | null): Promise<Flushed> {
-    const freshness = {
-      level: "linearizable",
-      deadlineMs: this.#options.clock.monotonicMs() + FLUSH_TIMEOUT_MS,
-    } as const;
-    const { value: tables } = await this.#ask(lake, listTables(null), freshness);
-    const wanted = tables.filter((table) => name === null || isNamed(table, name));
-    if (name !== null && wanted.length === 0) throw noTable(lake, name);
-    const all = [];
-    for (const table of wanted) {
-      all.push(await flushTable(this.#options, this.#catalog(lake), table, freshness));
-    }
-    return {
-      rows: all.reduce((sum, { rows }) => sum + rows, 0),
-      files: all.reduce((sum, { files }) => sum + files, 0),
-      epoch: Math.max(0, ...all.map(({ epoch }) => epoch)),
-    };
+  flush(lake: string, name: TableName | null): Promise<Flushed> {
+    return this.#byHand(
+      lake,
+      FLUSH_TIMEOUT_MS,
+      (catalog, freshness) => flushByHand(this.#options, catalog, name, freshness),
+    );
+  }
+
+  /** Small files of the table, or of all tables, become few. */
+  merge(lake: string, name: TableName | null): Promise<MergedLake> {
+    return this.#byHand(
+      lake,
+      MERGE_TIMEOUT_MS,
+      (catalog, freshness) => mergeByHand(this.#options, catalog, name, freshness),
+    );
+  }
+
+  /** Old snapshots go, all but the newest. */
+  expire(lake: string, wish: ExpiryWish): Promise<Expired> {
+    return this.#byHand(
+      lake,
+      LAKE_TIMEOUT_MS,
+      (catalog, freshness) => expireByHand(this.#options, catalog, wish, freshness),
+    );
   }
 
   /** The answer's body has to be read to its end, or returned from. */
@@ -232,11 +228,23 @@ export class Lakes {
 
   close(failure: Failure): void {
     this.#flusher.close();
+    this.#upkeep.close();
+    this.adopter.close();
     this.#ingestion.close(failure);
   }
 
   #view(lake: string, options: Parameters<typeof openView>[2]) {
     return ofLake(lake, () => openView(this.#options, this.#catalog(lake), options));
+  }
+
+  #byHand<T>(
+    lake: string,
+    timeoutMs: number,
+    work: (catalog: LakeCatalog, freshness: Freshness) => Promise<T>,
+  ): Promise<T> {
+    const deadlineMs = this.#options.clock.monotonicMs() + timeoutMs;
+    const freshness = { level: "linearizable", deadlineMs } as const;
+    return ofLake(lake, () => work(this.#catalog(lake), freshness));
   }
 
   #ask<T>(lake: string, query: CatalogQuery<T>, freshness: Freshness): Promise<Asked<T>> {
@@ -273,13 +281,4 @@ export class Lakes {
 
 function isThere(lake: string, cause: unknown): Failure {
   return new Failure("conflict", `There is a lake ${lake} already`, { cause });
-}
-
-function isNamed(table: TableName, { schema, name }: TableName): boolean {
-  return table.schema.toLowerCase() === schema.toLowerCase() &&
-    table.name.toLowerCase() === name.toLowerCase();
-}
-
-function noTable(lake: string, { schema, name }: TableName): Failure {
-  return new Failure("missing", `There is no table ${schema}.${name} in the lake ${lake}`);
 }

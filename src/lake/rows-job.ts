@@ -4,18 +4,18 @@
  * fit fails alone. What was decided by an old notion of the table is decided again.
  */
 import { rm } from "node:fs/promises";
-import { assert } from "../base/assert.ts";
 import { Failure, isFailure } from "../base/failure.ts";
 import { LAKE_JOB_ATTEMPTS_MAX, LOAD_INLINED_BYTES_MAX } from "../base/lake-limits.ts";
-import { createTable } from "./catalog/create-table.ts";
 import type { LakeTable, TableName } from "./catalog/read-tables.ts";
 import { findKeys, isKeyTaken, keepKeys, otherRequest } from "./kept-keys.ts";
 import { type KnownTables, ofTable } from "./known-tables.ts";
 import type { LakeCatalog } from "./lake-catalog.ts";
+import { fittingRows } from "./fitting-rows.ts";
+import { makeTable, noTable } from "./make-table.ts";
+import { withBodies } from "./spooled-bodies.ts";
 import { dataName, type LakeFiles } from "./lake-files.ts";
 import type { Loaders } from "./load/loaders.ts";
 import type { BodyPlace, Loaded, LoadedFile } from "./load/message.ts";
-import { toFailure } from "../database/sql-error.ts";
 import type { WaitingRows } from "./waiting-rows.ts";
 
 export interface JobParts {
@@ -51,11 +51,7 @@ export class RowsJob {
   async run(): Promise<void> {
     try {
       const path = await this.#parts.files.temporary("bodies");
-      try {
-        await this.#storeAll(await this.#spool(path));
-      } finally {
-        await rm(path, { force: true });
-      }
+      await withBodies(path, this.#left, (bodies) => this.#storeAll(bodies));
     } catch (error) {
       for (const waiting of this.#left) waiting.failed(error);
     }
@@ -69,18 +65,6 @@ export class RowsJob {
       await this.#store(bodies);
       if (this.#left.length === before) attempts++;
     }
-  }
-
-  /** Where each request's body is in the file, which replaces the copies in memory. */
-  async #spool(path: string): Promise<ReadonlyMap<WaitingRows, BodyPlace>> {
-    await Bun.write(path, Buffer.concat(this.#left.map(({ request }) => request.body)));
-    let offset = 0;
-    return new Map(this.#left.map((waiting) => {
-      const { format, encoding, body } = waiting.request;
-      const place = { path, offset, bytes: body.length, format, encoding };
-      offset += body.length;
-      return [waiting, place];
-    }));
   }
 
   /** One attempt; what is still to be done stays in `#left`. */
@@ -98,7 +82,9 @@ export class RowsJob {
     try {
       const allFit = loaded.bodies.every((outcome) => "rows" in outcome);
       if (!allFit && (await this.#isOutOfDate(table) || await this.#answeredBefore())) return;
-      await this.#commit(table, loaded, this.#fitting(loaded));
+      const fitting = fittingRows(this.#left, loaded);
+      this.#left = [...fitting.keys()];
+      await this.#commit(table, loaded, fitting);
     } finally {
       await Promise.all(loaded.files.map(({ path }) => rm(path, { force: true })));
     }
@@ -106,31 +92,19 @@ export class RowsJob {
 
   /** The table, made if some request wants that; null when it has to be looked for again. */
   async #find(bodies: ReadonlyMap<WaitingRows, BodyPlace>): Promise<LakeTable | null> {
-    const { tables, loaders, uuid } = this.#parts;
-    const table = await tables.find(this.#catalog, this.#table, this.#deadlineMs);
+    const table = await this.#parts.tables.find(this.#catalog, this.#table, this.#deadlineMs);
     if (table !== null) return table;
     if (await this.#answeredBefore()) return null;
-    const { schema, name } = this.#table;
     this.#answer(({ request }) => !request.create, () => {
-      throw new Failure(
-        "missing",
-        `There is no table ${schema}.${name} in the lake ${this.#catalog.lake}; ` +
-          "?create=true makes it from the rows",
-      );
+      throw noTable(this.#catalog, this.#table);
     });
     const [first] = this.#left;
     const body = first && bodies.get(first);
     if (!first || !body) return null;
     try {
-      const columns = await loaders.infer(body, this.#deadlineMs);
-      const change = createTable({ schema, name, uuid: uuid(), columns });
-      const { epoch } = await this.#catalog.change([change], { deadlineMs: this.#deadlineMs });
-      const freshness = {
-        level: "session",
-        minEpoch: epoch,
-        deadlineMs: this.#deadlineMs,
-      } as const;
-      return await tables.refresh(this.#catalog, this.#table, freshness);
+      return await makeTable(this.#parts, this.#catalog, {
+        ...{ name: this.#table, body, deadlineMs: this.#deadlineMs },
+      });
     } catch (error) {
       // Somebody else was faster: it is found now.
       if (refusalOf(error) === "name_taken") return null;
@@ -153,20 +127,6 @@ export class RowsJob {
     const before = this.#left.length;
     if (this.#left.some(({ request }) => request.key)) await this.#answerKnown();
     return this.#left.length < before;
-  }
-
-  /** Answers those whose rows do not fit, and those that have none. */
-  #fitting({ bodies }: Loaded): ReadonlyMap<WaitingRows, number> {
-    const fitting = new Map<WaitingRows, number>();
-    for (const [index, waiting] of this.#left.entries()) {
-      const outcome = bodies[index];
-      assert(outcome !== undefined, "a loader has an outcome for every body");
-      if ("failure" in outcome) waiting.failed(toFailure(outcome.failure));
-      else if (outcome.rows === 0) waiting.failed(noRows());
-      else fitting.set(waiting, outcome.rows);
-    }
-    this.#left = [...fitting.keys()];
-    return fitting;
   }
 
   async #commit(
@@ -255,10 +215,6 @@ export class RowsJob {
       { retryAfterMs: 100 },
     );
   }
-}
-
-function noRows(): Failure {
-  return new Failure("invalid", "Cannot store rows: there are none in the body");
 }
 
 /** What the table was believed to be, it is not any more. */

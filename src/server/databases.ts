@@ -22,6 +22,7 @@ import { epochAt } from "../replica/moment.ts";
 import type { Parts } from "../replica/parts.ts";
 import type { Replica } from "../replica/replica.ts";
 import { errorCode, fileFailure } from "../store/file-error.ts";
+import { undateCondemned } from "../lake/rolled-back.ts";
 import type { AdminGate } from "./admin-gate.ts";
 import { type Catalog, DEFAULT_PAGE_SIZE } from "./catalog.ts";
 import type { Forwarding } from "./forwarding.ts";
@@ -65,6 +66,17 @@ export class NodeDatabases implements Databases {
 
   tip(name: string): number {
     return this.#options.catalog.peek(name)?.tip ?? 0;
+  }
+
+  /** Null where all that is older has been pruned. */
+  async epochAt(name: string, timeMs: number): Promise<number | null> {
+    const { chain } = await this.#options.catalog.wait(name);
+    try {
+      return await epochAt(chain, timeMs);
+    } catch (error) {
+      if (isFailure(error, "missing")) return null;
+      throw error;
+    }
   }
 
   /** Without its tables. */
@@ -224,6 +236,7 @@ export class NodeDatabases implements Databases {
       await exportEpoch(parts, replica.chain, epoch, path).catch((error) => {
         throw copyFailure(name, error);
       });
+      if (isCatalogName(name)) undateCondemned(path);
       const source = { path };
       return await replica.rewrite({ source, keepRequests: true, kind: "data" });
     } finally {

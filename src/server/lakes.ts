@@ -4,11 +4,14 @@ import type { Failure } from "../base/failure.ts";
 import type { Log } from "../base/log.ts";
 import type { Metrics } from "../base/metrics.ts";
 import type { Random } from "../base/random.ts";
+import type { Config } from "../config/config.ts";
 import type { HeadgateNode } from "../http/node.ts";
 import { KeysByDatabase } from "../database/answered-keys.ts";
 import { LakeFiles } from "../lake/lake-files.ts";
-import { Lakes, type LakesOptions } from "../lake/lakes.ts";
+import { Lakes } from "../lake/lakes.ts";
+import type { LakesOptions } from "../lake/lakes-options.ts";
 import { Loaders } from "../lake/load/loaders.ts";
+import { StagedFiles } from "../lake/staged-files.ts";
 import { nativeBinding } from "../lake/query/native-binding.ts";
 import { LakeQueries } from "../lake/query/queries.ts";
 import { measuredLakes } from "./measured-lakes.ts";
@@ -22,6 +25,7 @@ export interface NodeLakesOptions {
   readonly assembly: Assembly;
   readonly memory: MemoryFolder;
   readonly metrics: Metrics;
+  readonly config: Config;
   readonly databases: LakesOptions["databases"];
   leads(): boolean;
 }
@@ -35,7 +39,7 @@ export class NodeLakes {
   readonly #queries: LakeQueries;
 
   constructor(options: NodeLakesOptions) {
-    const { clock, random, log, assembly, memory, databases, leads, metrics } = options;
+    const { clock, random, log, assembly, memory, databases, leads, metrics, config } = options;
     const { store, children } = assembly;
     this.#files = new LakeFiles({ store, clock, random, log, folder: memory.temporary("lakes") });
     this.#loaders = new Loaders(children, clock);
@@ -49,9 +53,13 @@ export class NodeLakes {
       clock,
       keys: new KeysByDatabase(random),
       log,
+      random,
       leads,
       databases,
+      store,
+      windowMs: config.retention.window_ms,
       files: this.#files,
+      staged: new StagedFiles({ store, clock, random, log }),
       loaders: this.#loaders,
       queries: this.#queries,
       clockOffsetMs: () => store.clockOffsetMs(),

@@ -3,6 +3,7 @@ import type { Failure } from "../base/failure.ts";
 import type { Config } from "../config/config.ts";
 import type { Catalog } from "./catalog.ts";
 import { LeaderHeartbeat } from "./cluster-files.ts";
+import type { RosterMessage } from "../members/roster.ts";
 import { Membership } from "./membership.ts";
 import type { Taken } from "./node.ts";
 import type { NodeParts } from "./node-parts.ts";
@@ -11,7 +12,8 @@ import type { OwnState } from "./own-state.ts";
 export interface MemberParts extends Taken {
   readonly catalog: Catalog;
   readonly own: OwnState;
-  onRoster(): void;
+  onRoster(roster: RosterMessage): void;
+  onLead(): void;
   onReplaced(failure: Failure): void;
 }
 
@@ -20,7 +22,7 @@ export function membershipOf(
   config: Config,
   address: string,
   { clock, random, log, version, running }: NodeParts,
-  { assembly, identity, peers, catalog, own, onRoster, onReplaced }: MemberParts,
+  { assembly, identity, peers, catalog, own, onRoster, onReplaced, ...lead }: MemberParts,
 ): Membership {
   const { store } = assembly;
   const { states } = own;
@@ -30,6 +32,7 @@ export function membershipOf(
     const state = await own.read();
     membership.links.hub?.orderAll();
     if (state !== undefined) void states.order(state);
+    lead.onLead();
   };
   const membership: Membership = new Membership({
     clock,

@@ -112,7 +112,7 @@ class RunningNode implements HeadgateNode, NodeHandle {
       gate: this.#gate,
     });
     const leads = () => this.#membership.leadership.claim !== null;
-    this.#lakes = new NodeLakes({ ...parts, ...taken, leads, databases: this.databases });
+    this.#lakes = new NodeLakes({ ...parts, ...taken, config, leads, databases: this.databases });
     this.access = this.#createAccess();
     this.cluster = new NodeCluster({
       clock,
@@ -142,10 +142,12 @@ class RunningNode implements HeadgateNode, NodeHandle {
       ...this.#taken,
       catalog: this.#catalog,
       own: this.#own,
-      onRoster: () => {
+      onRoster: ({ members }) => {
         this.cluster.changed();
         this.#own.states.onRoster();
+        this.#lakes.lakes.adopter.onMembers(members.map(({ node, nonce }) => `${node} ${nonce}`));
       },
+      onLead: () => void this.#lakes.lakes.adopter.look(),
       onReplaced: (failure) => this.#fail(failure),
     });
   }

@@ -23,6 +23,7 @@ export interface RowsOptions {
   readonly encoding?: string;
   readonly key?: string;
   readonly create?: boolean;
+  readonly ack?: "visible" | "stored";
   readonly timeoutMs?: number;
 }
 
@@ -47,9 +48,10 @@ export class LakeClient {
     body: string | Uint8Array,
     options: RowsOptions = {},
   ): Promise<LakeAnswer> {
-    const { type = NDJSON, encoding, key, create = false, timeoutMs } = options;
+    const { type = NDJSON, encoding, key, create = false, ack, timeoutMs } = options;
     const parameters = new URLSearchParams({
       ...(create && { create: "true" }),
+      ...(ack !== undefined && { ack }),
       ...(timeoutMs !== undefined && { timeout_ms: `${timeoutMs}` }),
     });
     const query = parameters.size > 0 ? `?${parameters}` : "";

@@ -4,7 +4,13 @@ import type { Column } from "../column.ts";
 import type { ColumnStatistics } from "../rows.ts";
 import { COLUMNS_HAVE_CHANGED, type Condition, refuse, TABLE_IS_MISSING } from "./refusal.ts";
 import { type Change, NEXT_FILE_ID, takeFileIds, THIS_SNAPSHOT } from "./snapshot.ts";
-import { addFileStatistics, addToTable, NEXT_ROW_ID, statisticsRows } from "./statistics.ts";
+import {
+  addFileStatistics,
+  addToTable,
+  NEXT_ROW_ID,
+  type StatisticsRow,
+  statisticsRows,
+} from "./statistics.ts";
 import { CONDEMNED_TABLE } from "./tables.ts";
 
 export interface DataFile {
@@ -25,9 +31,26 @@ export interface NewFiles {
   readonly files: readonly DataFile[];
 }
 
+/** A file with its statistics as the catalog keeps them. */
+export interface RecordedFile extends Omit<DataFile, "statistics"> {
+  readonly statistics: readonly StatisticsRow[];
+}
+
 /** Rows get the next row ids in the order of the files. */
-export function registerFiles({ table, version, columns, files }: NewFiles): Change {
-  const statistics = files.map((file) => statisticsRows(file.statistics, columns));
+export function registerFiles({ columns, files, ...of }: NewFiles): Change {
+  const recorded = files.map((file) => ({
+    ...file,
+    statistics: statisticsRows(file.statistics, columns),
+  }));
+  return registerRecorded({ ...of, files: recorded });
+}
+
+export interface RecordedFiles extends Pick<NewFiles, "table" | "version"> {
+  readonly files: readonly RecordedFile[];
+}
+
+export function registerRecorded({ table, version, files }: RecordedFiles): Change {
+  const statistics = files.map((file) => file.statistics);
   const guards = version === undefined
     ? [TABLE_IS_MISSING]
     : [TABLE_IS_MISSING, COLUMNS_HAVE_CHANGED];
@@ -61,7 +84,7 @@ export function registerFiles({ table, version, columns, files }: NewFiles): Cha
 }
 
 /** `[path, rows, bytes, footer bytes]` of each, as JSON. */
-export function fileRows(files: readonly DataFile[]): string {
+export function fileRows(files: readonly Omit<DataFile, "statistics">[]): string {
   return JSON.stringify(
     files.map(({ path, rows, bytes, footerBytes }) => [path, rows, bytes, footerBytes]),
   );

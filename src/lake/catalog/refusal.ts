@@ -27,6 +27,9 @@ const REASONS = {
   table_in_use: ["conflict", "the inlined table still has rows or takes new ones"],
   path_condemned: ["conflict", "a file is about to be deleted"],
   path_taken: ["conflict", "a file is registered already"],
+  lake_differs: ["conflict", "the rows were stored for another lake of this name"],
+  rows_done: ["conflict", "the stored rows are adopted, done before, or their table is gone"],
+  rows_wanted: ["conflict", "the stored rows are still to be adopted"],
 } as const satisfies Readonly<Record<string, readonly [FailureKind, string]>>;
 
 export type Refusal = keyof typeof REASONS;

@@ -11,7 +11,7 @@ import { isForeign, isLess, orderOf } from "./text-order.ts";
 import { statisticText } from "./value-text.ts";
 
 /** `[column, order, values, nulls, contains NaN, smallest, largest, bytes]`. */
-type StatisticsRow = readonly [
+export type StatisticsRow = readonly [
   number,
   string,
   number,

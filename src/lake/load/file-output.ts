@@ -3,6 +3,7 @@ import type { Data } from "apache-arrow";
 import { rmSync, writeFileSync } from "node:fs";
 import { LOAD_FILE_BYTES_MAX, PARQUET_ROWS_MAX } from "../../base/lake-limits.ts";
 import type { DataFile } from "../catalog/data-files.ts";
+import { statisticsRows } from "../catalog/statistics.ts";
 import type { Column } from "../column.ts";
 import { sizeOf, writeVectors } from "../parquet/write.ts";
 import type { LoadedFile, Output } from "./message.ts";
@@ -78,7 +79,10 @@ export class FileOutput {
     writeFileSync(path, bytes, { flag: "wx", mode: 0o600 });
     const size = bytes.length;
     this.#written.push({
-      loaded: { path, name, rows, bytes: size, footerBytes },
+      loaded: {
+        ...{ path, name, rows, bytes: size, footerBytes },
+        statistics: statisticsRows(statistics, this.#columns),
+      },
       data: { path: name, rows, bytes: size, footerBytes, statistics },
     });
   }

@@ -5,6 +5,7 @@ import { isSystemError } from "../../database/sql-error.ts";
 import { inferColumns } from "../ingest/infer.ts";
 import { BodyBytes } from "./body-bytes.ts";
 import { loadBodies } from "./load-bodies.ts";
+import { mergeRows } from "./merge-rows.ts";
 import { type ChildFailure, childFailure, type FromLoader, type ToLoader } from "./message.ts";
 import { packRows } from "./pack-rows.ts";
 
@@ -30,6 +31,8 @@ async function carryOut(order: ToLoader): Promise<FromLoader> {
     }
     case "pack":
       return ["packed", order[1], packRows(order[2])];
+    case "merge":
+      return ["merged", order[1], mergeRows(order[2])];
   }
 }
 

@@ -9,7 +9,16 @@ import { CHILD_IDLE_MS } from "../../base/limits.ts";
 import type { Children } from "../../database/child.ts";
 import type { ColumnWish } from "../column.ts";
 import { LoaderProcess, type Order, pastDeadline } from "./loader-process.ts";
-import type { BodyPlace, FromLoader, Loaded, LoadOrder, Packed, PackOrder } from "./message.ts";
+import type {
+  BodyPlace,
+  FromLoader,
+  Loaded,
+  LoadOrder,
+  Merged,
+  MergeOrder,
+  Packed,
+  PackOrder,
+} from "./message.ts";
 
 interface Waiting {
   readonly order: Order;
@@ -49,6 +58,13 @@ export class Loaders {
   async pack(order: PackOrder, deadlineMs: number): Promise<Packed> {
     const answer = await this.#run(["pack", order], deadlineMs);
     if (answer[0] === "packed") return answer[2];
+    throw unexpected(answer);
+  }
+
+  /** Rejects with `invalid` and `corrupt` too, for files that cannot be merged. */
+  async merge(order: MergeOrder, deadlineMs: number): Promise<Merged> {
+    const answer = await this.#run(["merge", order], deadlineMs);
+    if (answer[0] === "merged") return answer[2];
     throw unexpected(answer);
   }
 

@@ -4,6 +4,7 @@
  */
 import type { Failure, FailureKind } from "../../base/failure.ts";
 import type { Change } from "../catalog/snapshot.ts";
+import type { StatisticsRow } from "../catalog/statistics.ts";
 import type { Column, ColumnWish } from "../column.ts";
 import type { IngestFormat } from "../ingest/format.ts";
 
@@ -44,6 +45,27 @@ export interface PackOrder {
   readonly output: Output;
 }
 
+/** Data files of one table that become one. */
+export interface MergeOrder {
+  /** With the columns of the files' version. */
+  readonly table: LoadTable;
+  readonly files: readonly MergeSourceFile[];
+  readonly output: Output;
+}
+
+export interface MergeSourceFile {
+  readonly id: number;
+  /** Of a copy here. */
+  readonly path: string;
+  readonly rows: number;
+  /** Of rows that do not say what their ids are. */
+  readonly firstRowId: number;
+  /** The snapshot that inserted all rows, where they do not say it. */
+  readonly beginSnapshot: number;
+  /** They have to say it. */
+  readonly isPartial: boolean;
+}
+
 export interface Output {
   /** New files have this path, a dash and a number. */
   readonly path: string;
@@ -57,6 +79,8 @@ export interface LoadedFile {
   readonly rows: number;
   readonly bytes: number;
   readonly footerBytes: number;
+  /** As a catalog keeps them. */
+  readonly statistics: readonly StatisticsRow[];
 }
 
 export interface ChildFailure {
@@ -83,16 +107,28 @@ export interface Packed {
   readonly files: readonly LoadedFile[];
 }
 
+export interface Merged {
+  /** Id and size as vectors, in bytes, of each file that was read. */
+  readonly sizes: readonly (readonly [id: number, bytes: number])[];
+  /** Ids of the files that were merged: the first ones of the order. */
+  readonly replaced: readonly number[];
+  /** Null where there was no room for two of them. */
+  readonly change: Change | null;
+  readonly files: readonly LoadedFile[];
+}
+
 export type ToLoader =
   | readonly ["load", number: number, order: LoadOrder]
   | readonly ["infer", number: number, body: BodyPlace]
-  | readonly ["pack", number: number, order: PackOrder];
+  | readonly ["pack", number: number, order: PackOrder]
+  | readonly ["merge", number: number, order: MergeOrder];
 
 /** Every answer carries the number of its order: one that was given up may still be talking. */
 export type FromLoader =
   | readonly ["loaded", number: number, loaded: Loaded]
   | readonly ["inferred", number: number, columns: readonly ColumnWish[]]
   | readonly ["packed", number: number, packed: Packed]
+  | readonly ["merged", number: number, merged: Merged]
   | readonly ["failure", number: number, failure: ChildFailure];
 
 export function childFailure({ kind, message, details }: Failure): ChildFailure {

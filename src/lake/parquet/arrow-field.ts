@@ -35,7 +35,7 @@ import { assert } from "../../base/assert.ts";
 import type { Column, PlainType } from "../column.ts";
 
 /** Where the Parquet writer looks for a column's `field_id`, in nested columns too. */
-const FIELD_ID = "PARQUET:field_id";
+export const FIELD_ID = "PARQUET:field_id";
 
 const PLAIN_TYPES: Readonly<Record<PlainType, DataType>> = {
   boolean: new Bool(),

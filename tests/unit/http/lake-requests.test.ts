@@ -95,10 +95,21 @@ describe("a table's body", () => {
 
 test("parameters are those that are known, with values that they can have", () => {
   const rows = (query: string) => outcome(() => parseRowsParameters(new URLSearchParams(query)));
-  expect(rows("")).toEqual({ create: false });
-  expect(rows("create=true&timeout_ms=50")).toEqual({ create: true, timeoutMs: 50 });
+  expect(rows("")).toEqual({ create: false, ack: "visible" });
+  expect(rows("create=true&timeout_ms=50"))
+    .toEqual({ create: true, ack: "visible", timeoutMs: 50 });
+  expect(rows("ack=stored")).toEqual({ create: false, ack: "stored" });
   for (
-    const wrong of ["create=1", "create=", "creat=true", "timeout_ms=0", "timeout_ms=1e3", "x"]
+    const wrong of [
+      "ack=",
+      "ack=seen",
+      "create=1",
+      "create=",
+      "creat=true",
+      "timeout_ms=0",
+      "timeout_ms=1e3",
+      "x",
+    ]
   ) {
     expect(rows(wrong)).toEqual(invalid);
   }

@@ -52,6 +52,14 @@ describe("rows", () => {
     node.memoryLakes.answers.store = { rows: 1, snapshot: 2, epoch: 3 };
   });
 
+  test("that are stored and not visible yet are accepted", async () => {
+    const stored = { rows: 1, stored: "0000000000000003-ab", epoch: 3 };
+    node.memoryLakes.answers.store = stored;
+    const answer = await send("POST", `${ROWS}?ack=stored`, '{"id":1}', NDJSON);
+    expect([answer.status, answer.body]).toEqual([202, stored]);
+    expect(asked().arguments[0]).toMatchObject({ ack: "stored" });
+  });
+
   test("go to the node as they were sent, with all that was said of them", async () => {
     const answer = await send("POST", `${ROWS}?create=true`, '{"id":1}', {
       ...NDJSON,

@@ -1,7 +1,10 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { Failure } from "../../../src/base/failure.ts";
+import { silentLog } from "../../../src/base/log.ts";
+import { seededRandom } from "../../../src/base/random.ts";
 import { Ingestion } from "../../../src/lake/ingestion.ts";
-import type { RowsRequest } from "../../../src/lake/rows-request.ts";
+import type { RowsAnswer, RowsRequest } from "../../../src/lake/rows-request.ts";
+import { StagedFiles } from "../../../src/lake/staged-files.ts";
 import { wish } from "../../support/lake-catalog.ts";
 import { LakeWorkshop } from "../../support/lake-workshop.ts";
 import { SimulatedClock, Timeline } from "../../support/simulated-clock.ts";
@@ -17,6 +20,15 @@ beforeEach(() => {
   ingestion = new Ingestion({
     ...{ clock, loaders: shop.loaders, files: shop.files, tables: shop.tables, uuid: shop.uuid },
     catalog: () => shop.catalog,
+    ...{
+      staged: new StagedFiles({
+        store: shop.store,
+        clock,
+        random: seededRandom(1),
+        log: silentLog,
+      }),
+      adopter: { add: () => {} },
+    },
   });
 });
 afterEach(() => shop.close());
@@ -87,7 +99,7 @@ test("a key that is being stored is answered as the first, and with other rows i
   await Promise.all(others);
   expect(shop.rows().sort()).toEqual([1, 3, 4]);
   const again = await store('{"id":1}', keyed("k"));
-  expect(again).toMatchObject({ rows: 1, snapshot: (await first).snapshot });
+  expect(again).toMatchObject({ rows: 1, snapshot: (await first as RowsAnswer).snapshot });
   expect(shop.rows().sort()).toEqual([1, 3, 4]);
 });
 

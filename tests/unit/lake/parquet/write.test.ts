@@ -4,7 +4,7 @@ import { zstdDecompressSync } from "node:zlib";
 import { Failure } from "../../../../src/base/failure.ts";
 import { PARQUET_ROW_GROUP_ROWS, PARQUET_ROWS_MAX } from "../../../../src/base/lake-limits.ts";
 import type { Column } from "../../../../src/lake/column.ts";
-import { encoderMemoryBytes } from "../../../../src/lake/parquet/encoder.ts";
+import { parquetMemoryBytes } from "../../../../src/lake/parquet/wasm.ts";
 import { writeRows } from "../../../../src/lake/parquet/write.ts";
 import type { LakeValue } from "../../../../src/lake/rows.ts";
 import { ParquetJudge } from "../../../support/duckdb-parquet.ts";
@@ -183,9 +183,9 @@ describe("a file", () => {
     const values = Array.from({ length: 20_000 }, (_, row) => `text ${row}`.repeat(5));
     const write = () => writeColumn(column, values);
     for (let time = 0; time < 3; time++) write();
-    const before = encoderMemoryBytes();
+    const before = parquetMemoryBytes();
     for (let time = 0; time < 30; time++) write();
-    expect(encoderMemoryBytes()).toBe(before);
+    expect(parquetMemoryBytes()).toBe(before);
   });
 });
 

@@ -1,0 +1,235 @@
+/**
+ * Some requests for one table that are answered when their rows are stored, before they are visible:
+ * files, and then one staged object that says what the catalog has to know of them. What this node
+ * knows of the table is enough for that, so nobody has to lead; a table that it does not know has to
+ * be asked for, or made, by whoever leads.
+ */
+import { rm } from "node:fs/promises";
+import { assert } from "../base/assert.ts";
+import { Failure, isFailure } from "../base/failure.ts";
+import { LAKE_JOB_ATTEMPTS_MAX } from "../base/lake-limits.ts";
+import type { Adopter } from "./adopter.ts";
+import { readLakeId } from "./catalog/adopt.ts";
+import type { LakeTable, TableName } from "./catalog/read-tables.ts";
+import { fittingRows } from "./fitting-rows.ts";
+import { findKeys, otherRequest } from "./kept-keys.ts";
+import type { LakeCatalog } from "./lake-catalog.ts";
+import { dataName } from "./lake-files.ts";
+import type { BodyPlace, Loaded } from "./load/message.ts";
+import { makeTable, noTable } from "./make-table.ts";
+import type { JobParts } from "./rows-job.ts";
+import { withBodies } from "./spooled-bodies.ts";
+import { type Staged, stagedId } from "./staged.ts";
+import type { StagedFiles } from "./staged-files.ts";
+import type { WaitingRows } from "./waiting-rows.ts";
+
+export interface StagedJobParts extends JobParts {
+  readonly staged: Pick<StagedFiles, "create" | "read" | "horizon">;
+  readonly adopter: Pick<Adopter, "add">;
+}
+
+/** The lake as this node knows it. */
+interface Seen {
+  readonly lakeId: string;
+  readonly epoch: number;
+}
+
+export class StagedJob {
+  readonly #parts: StagedJobParts;
+  readonly #catalog: LakeCatalog;
+  readonly #table: TableName;
+  readonly #deadlineMs: number;
+  #left: readonly WaitingRows[];
+
+  /** A request with a key comes alone, so that what it staged can be told from all else. */
+  constructor(
+    parts: StagedJobParts,
+    catalog: LakeCatalog,
+    table: TableName,
+    requests: readonly WaitingRows[],
+  ) {
+    const isAlone = requests.length === 1 || requests.every(({ request }) => !request.key);
+    assert(isAlone, "a request with a key has a staged object of its own");
+    this.#parts = parts;
+    this.#catalog = catalog;
+    this.#table = table;
+    this.#left = requests;
+    this.#deadlineMs = Math.max(...requests.map(({ request }) => request.deadlineMs));
+  }
+
+  /** Answers every request. Never rejects. */
+  async run(): Promise<void> {
+    try {
+      const path = await this.#parts.files.temporary("bodies");
+      await withBodies(path, this.#left, (bodies) => this.#storeAll(bodies));
+    } catch (error) {
+      for (const waiting of this.#left) waiting.failed(error);
+    }
+  }
+
+  async #storeAll(bodies: ReadonlyMap<WaitingRows, BodyPlace>): Promise<void> {
+    for (let attempts = 0; this.#left.length > 0;) {
+      if (attempts === LAKE_JOB_ATTEMPTS_MAX) throw this.#keepsChanging();
+      const before = this.#left.length;
+      await this.#store(bodies);
+      if (this.#left.length === before) attempts++;
+    }
+  }
+
+  /** One attempt; what is still to be done stays in `#left`. */
+  async #store(bodies: ReadonlyMap<WaitingRows, BodyPlace>): Promise<void> {
+    if (await this.#isKnown()) return;
+    const { value: lakeId, epoch } = await this.#catalog.ask(readLakeId(), this.#local());
+    const table = await this.#find(bodies);
+    if (table === null) return;
+    const loaded = await this.#parts.loaders.load({
+      table,
+      bodies: this.#left.flatMap((waiting) => bodies.get(waiting) ?? []),
+      // The rows of a catalog are the leader's to add.
+      inlineBytesMax: 0,
+      output: {
+        path: await this.#parts.files.temporary("file"),
+        name: dataName(this.#parts.uuid()),
+      },
+    }, this.#deadlineMs);
+    try {
+      const fitting = fittingRows(this.#left, loaded);
+      this.#left = [...fitting.keys()];
+      if (this.#left.length > 0) await this.#stage({ lakeId, epoch }, table, loaded, fitting);
+    } finally {
+      await Promise.all(loaded.files.map(({ path }) => rm(path, { force: true })));
+    }
+  }
+
+  /** Its key is in this node's catalog: it gets the answer of then. */
+  async #isKnown(): Promise<boolean> {
+    const [waiting] = this.#left;
+    const key = waiting?.request.key;
+    if (!waiting || !key) return false;
+    const { value: [kept], epoch } = await this.#catalog.ask(findKeys([key]), this.#local());
+    if (!kept) return false;
+    if (kept.hash === key.hash) {
+      waiting.done({ rows: kept.rows, snapshot: kept.snapshot, epoch });
+    } else waiting.failed(otherRequest(key.key));
+    this.#left = [];
+    return true;
+  }
+
+  /** Null when it has to be looked for again. */
+  async #find(bodies: ReadonlyMap<WaitingRows, BodyPlace>): Promise<LakeTable | null> {
+    const { tables } = this.#parts;
+    const here = await tables.here(this.#catalog, this.#table, this.#deadlineMs);
+    if (here !== null) return here;
+    const freshness = { level: "linearizable", deadlineMs: this.#deadlineMs } as const;
+    const known = await tables.refresh(this.#catalog, this.#table, freshness);
+    if (known !== null) return known;
+    const [first] = this.#left.filter(({ request }) => request.create);
+    for (const waiting of this.#left) {
+      if (!waiting.request.create) waiting.failed(noTable(this.#catalog, this.#table));
+    }
+    this.#left = this.#left.filter(({ request }) => request.create);
+    const body = first && bodies.get(first);
+    if (!body) return null;
+    try {
+      const of = { name: this.#table, body, deadlineMs: this.#deadlineMs };
+      return await makeTable(this.#parts, this.#catalog, of);
+    } catch (error) {
+      // Somebody else was faster: it is found now.
+      if (isFailure(error) && error.details?.["refusal"] === "name_taken") return null;
+      first.failed(error);
+      this.#left = this.#left.filter((waiting) => waiting !== first);
+      return null;
+    }
+  }
+
+  async #stage(
+    { lakeId, epoch }: Seen,
+    table: LakeTable,
+    { files }: Loaded,
+    fitting: ReadonlyMap<WaitingRows, number>,
+  ): Promise<void> {
+    const { uuid, staged, files: store } = this.#parts;
+    const { lake, storeMs } = this.#catalog;
+    if (this.#forgetAnswered()) return;
+    await Promise.all(files.map((file) => store.upload(lake, file, this.#deadlineMs)));
+    // Somebody was told at the deadline that nothing of it is stored: once more, without it.
+    if (this.#forgetAnswered()) return;
+    const keys = this.#left.flatMap((waiting) => {
+      const { key } = waiting.request;
+      return key ? [{ ...key, rows: fitting.get(waiting) ?? 0 }] : [];
+    });
+    const object: Staged = {
+      id: stagedId(epoch, keys[0], uuid()),
+      lakeId,
+      table: { id: table.id, uuid: table.uuid },
+      files: files.map(({ name, rows, bytes, footerBytes, statistics }) => ({
+        ...{ path: name, rows, bytes, footerBytes, statistics },
+      })),
+      keys,
+      atMs: storeMs,
+    };
+    for (const waiting of this.#left) waiting.isSent = true;
+    const outcome = await staged.create(lake, object, this.#deadlineMs);
+    if (outcome === "lost") return await this.#answerOther(object.id, epoch);
+    await this.#stored(object, epoch, (waiting) => fitting.get(waiting) ?? 0);
+  }
+
+  /** The key was staged before at this epoch: by another attempt, or with other rows. */
+  async #answerOther(id: string, epoch: number): Promise<void> {
+    const [waiting] = this.#left;
+    const key = waiting?.request.key;
+    assert(waiting !== undefined && key !== undefined, "names of objects without keys are random");
+    waiting.isSent = false;
+    const other = await this.#parts.staged.read(this.#catalog.lake, id);
+    // Adopted and removed meanwhile; this node will hear of it.
+    if (other === null) return;
+    const [kept] = other.keys;
+    if (kept?.hash === key.hash) return await this.#stored(other, epoch, () => kept.rows);
+    waiting.failed(otherRequest(key.key));
+    this.#left = [];
+  }
+
+  async #stored(
+    staged: Staged,
+    epoch: number,
+    rows: (waiting: WaitingRows) => number,
+  ): Promise<void> {
+    const { lake } = this.#catalog;
+    const horizon = await this.#parts.staged.horizon(lake, this.#deadlineMs).catch((error) => {
+      throw new Failure("uncertain", "The rows are stored, and may not be adopted", {
+        cause: error,
+      });
+    });
+    if (horizon > epoch) {
+      const message = `Cannot store rows: this node knows the lake ${lake} as of ${epoch}, ` +
+        `and what was stored before ${horizon} is not adopted any more`;
+      for (const waiting of this.#left) waiting.isSent = false;
+      throw new Failure("unavailable", message, { retryAfterMs: 1_000 });
+    }
+    this.#parts.adopter.add(lake, staged);
+    for (const waiting of this.#left) {
+      waiting.done({ rows: rows(waiting), stored: staged.id, epoch });
+    }
+    this.#left = [];
+  }
+
+  /** True where there was somebody to forget. */
+  #forgetAnswered(): boolean {
+    const before = this.#left.length;
+    this.#left = this.#left.filter(({ isAnswered }) => !isAnswered);
+    return this.#left.length < before;
+  }
+
+  #local() {
+    return { level: "local", deadlineMs: this.#deadlineMs } as const;
+  }
+
+  #keepsChanging(): Failure {
+    return new Failure(
+      "unavailable",
+      `Cannot store rows: the table ${this.#table.name} changed ${LAKE_JOB_ATTEMPTS_MAX} times ` +
+        "meanwhile",
+      { retryAfterMs: 100 },
+    );
+  }
+}
