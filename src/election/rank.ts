@@ -7,6 +7,8 @@ export interface Contender {
   readonly state: string;
   /** As the leader knows: it has yet to read databases, and would keep writes waiting. */
   readonly isBehind?: boolean;
+  /** It has not answered the leader for a while: it may be asleep or cut off. */
+  readonly isSilent?: boolean;
 }
 
 export interface RankOptions {

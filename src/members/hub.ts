@@ -36,6 +36,8 @@ interface Link {
 
 /** A link whose pings were not answered for so long gives way to another one of its node. */
 const UNANSWERED_MS = 2_000;
+/** A node that has not answered a ping for so long is no successor. */
+const SILENT_MS = 1_500;
 /** The roster is told each so many pings, for the heads and the work in it. */
 const ROSTER_PINGS = 5;
 
@@ -70,6 +72,13 @@ export class Hub {
     const link = this.#links.get(node);
     if (!link || link.channel.peer.process === nonce) return false;
     return this.#options.clock.monotonicMs() - link.waitingSinceMs < UNANSWERED_MS;
+  }
+
+  /** True for a node with a link that has not answered for so long that it should have. */
+  isSilent(node: string): boolean {
+    const link = this.#links.get(node);
+    return link !== undefined &&
+      this.#options.clock.monotonicMs() - link.waitingSinceMs > SILENT_MS;
   }
 
   /** Takes a link whose node was proved to be of this cluster. */

@@ -99,11 +99,12 @@ export class AddressBook {
   }
 
   /** Who could lead: by the roster, else by the files that were read last. */
-  contenders(): readonly Contender[] {
+  contenders(isSilent: (node: string) => boolean = () => false): readonly Contender[] {
     const self = this.#self();
     const others = this.#roster?.members.map((member) => ({
       ...contender(member),
       ...(isBehind(member, self) && { isBehind: true }),
+      ...(isSilent(member.node) && { isSilent: true }),
     })) ??
       [...this.#files.values()].map(({ node, zone, state, eligible }) => ({
         node,

@@ -17,10 +17,12 @@ export interface PeerAnswer {
 
 export interface ForwardingOptions {
   readonly clock: Clock;
-  /** The leader that this node has a link to and hears, or that has told that it leads; else null. */
+  /** The leader that this node has a link to and hears, that told that it leads, or will; else null. */
   leader(): string | null;
   /** This node leads: what waits for a leader is its own to do. */
   leads(): boolean;
+  /** The last leader has resigned in favour of this node, which will lead in a moment. */
+  isHeir(): boolean;
   /** True while a leader is being elected, or may be: then it is worth waiting for one. */
   isElecting(): boolean;
   /** Whom to name where nobody can be reached: the address of the owner's clients. */
@@ -81,6 +83,14 @@ export class Forwarding {
   /** There is another leader to ask now, or this node leads itself. */
   leaderChanged(): void {
     for (const wake of this.#waiting) wake();
+  }
+
+  /** Others know that this node is the heir, and ask it before it leads: that is worth waiting for. */
+  async untilHeirLeads(deadlineMs: number): Promise<void> {
+    const { clock, leads, isHeir } = this.#options;
+    while (isHeir() && !leads() && clock.monotonicMs() < deadlineMs) {
+      await this.#change(Math.min(deadlineMs - clock.monotonicMs(), LOOK_MS));
+    }
   }
 
   /** Asks whoever leads, and again while it certainly did nothing. */

@@ -22,6 +22,7 @@ import type { LeadershipOptions } from "./leadership-options.ts";
 import { linkEvents } from "./link-events.ts";
 import type { LinkTransport } from "./links.ts";
 import { type OwnFacts, ownMember } from "./own-member.ts";
+import { NextLeader } from "./next-leader.ts";
 import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
 import { Preparation } from "./preparation.ts";
 import { Proofs } from "./proofs.ts";
@@ -72,7 +73,7 @@ export class Membership {
   readonly proofs: Proofs;
   readonly #options: MembershipOptions;
   readonly #preparation: Preparation;
-  #told: { readonly node: string; readonly claim: number } = { node: "", claim: -1 };
+  readonly #next: NextLeader;
   readonly #work: LeadWork;
 
   constructor(options: MembershipOptions) {
@@ -97,10 +98,16 @@ export class Membership {
       links: this.links,
       leadership: this.leadership,
     });
+    this.#next = new NextLeader({
+      claim: () => catalog.peek(SYSTEM_DATABASE)?.ownership?.claim,
+      isKnown: (node) => this.book.others().some((one) => one.node === node),
+    });
     this.forwarding = new Forwarding({
       clock,
       leader: () =>
-        this.#toldLeader() ?? (this.leadership.isLeaderInDoubt ? null : this.links.leader),
+        (this.leadership.isSeeking ? this.#next.node : null) ??
+          (this.leadership.isLeaderInDoubt ? null : this.links.leader),
+      isHeir: () => this.#next.heir === options.facts.node,
       leads: () => this.leadership.claim !== null,
       isElecting: () => this.leadership.isSeeking || this.leadership.isLeaderInDoubt,
       ownerAddress: () => this.#otherOwner(),
@@ -149,6 +156,7 @@ export class Membership {
         // The others come long after the one that is named.
         const isNamed = successor === facts.node || successor === "";
         if (isNamed && facts.eligible && this.links.leader === node) this.#preparation.resigned();
+        if (successor && this.links.leader === node) this.#next.resigned(ownership.claim.epoch);
         this.leadership.onOwnership(ownership);
         this.forwarding.leaderChanged();
       },
@@ -184,7 +192,7 @@ export class Membership {
     if (Number.isSafeInteger(claim) && claim > system.tip) {
       // The call for a link that follows will want it.
       this.proofs.expectClaim(claim);
-      this.#told = { node: from, claim };
+      this.#next.told(from, claim);
       this.forwarding.leaderChanged();
     }
     if (this.leadership.claim === null) await system.follow();
@@ -194,17 +202,6 @@ export class Membership {
 
   #system(): Replica {
     return this.#options.catalog.system.replica;
-  }
-
-  /**
-   * Who has told that it leads, as long as nothing newer is known: what waits for a leader need not
-   * wait until its claim is read and a link is made. It is asked over a channel that has proved that
-   * both are of one cluster (I13), and it executes as the owner or not at all.
-   */
-  #toldLeader(): string | null {
-    const newest = this.#options.catalog.peek(SYSTEM_DATABASE)?.ownership?.claim.epoch ?? 0;
-    const { node, claim } = this.#told;
-    return claim >= newest && this.leadership.isSeeking ? node : null;
   }
 
   /** Where the owner's clients are; undefined where that is this node, which knows no better. */

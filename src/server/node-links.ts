@@ -109,7 +109,7 @@ export class NodeLinks implements Links {
   }
 
   contenders(): readonly Contender[] {
-    return this.#options.book.contenders();
+    return this.#options.book.contenders((node) => this.#hub?.isSilent(node) ?? false);
   }
 
   async isSelfAt(address: string): Promise<boolean> {

@@ -137,6 +137,9 @@ export class PeerCalls {
     const { membership, requests, program, clock } = this.#options;
     const { name, head, text, deadlineMs } = call;
     const fields: Readonly<Record<string, unknown>> = Object(head);
+    if (name === "execute" || name === "prove") {
+      await membership.forwarding.untilHeirLeads(deadlineMs);
+    }
     switch (name) {
       case "hears":
         return { head: { hears: await membership.links.hears(Number(fields["claim"])) }, text: "" };

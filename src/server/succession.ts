@@ -6,8 +6,8 @@ import { type Contender, succession } from "../election/rank.ts";
 import type { Claim, Ownership } from "../replica/claims.ts";
 
 /**
- * Those that could succeed a leader, first to last. Those that are behind come after the others,
- * unless one is preferred: the leader names one, so not all need to judge alike.
+ * Those that could succeed a leader, first to last. Those that are behind or silent come after the
+ * others, unless one is preferred: the leader names one, so not all need to judge alike.
  */
 export function successors(
   leader: string,
@@ -15,8 +15,8 @@ export function successors(
   preferred?: string,
 ): string[] {
   const order = succession(contenders, { successor: preferred ?? null, last: leader });
-  const behind = new Set(contenders.filter((one) => one.isBehind).map(({ node }) => node));
-  const isLater = (node: string) => behind.has(node) && node !== preferred;
+  const late = contenders.filter((one) => one.isBehind || one.isSilent).map(({ node }) => node);
+  const isLater = (node: string) => late.includes(node) && node !== preferred;
   return order
     .filter((node) => node !== leader)
     .sort((a, b) => Number(isLater(a)) - Number(isLater(b)));
@@ -29,7 +29,8 @@ export function chooseSuccessor(
   preferred?: string,
 ): string {
   const [first] = successors(leader, contenders, preferred);
-  if (preferred !== undefined && first !== preferred) {
+  const isSilent = contenders.some((one) => one.node === preferred && one.isSilent);
+  if (preferred !== undefined && (first !== preferred || isSilent)) {
     throw new Failure(
       "conflict",
       `Cannot step down in favour of ${preferred}: ${whyNot(leader, contenders, preferred)}`,
@@ -50,6 +51,7 @@ function whyNot(leader: string, contenders: readonly Contender[], preferred: str
   if (preferred === leader) return "it leads already";
   const named = contenders.find(({ node }) => node === preferred);
   if (!named) return "it has no link to this node";
+  if (named.isSilent) return "it does not answer";
   return named.eligible ? `it is ${named.state}` : "it may not lead";
 }
 

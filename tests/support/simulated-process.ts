@@ -63,6 +63,7 @@ export class SimulatedProcess implements RunningProcess {
         clock,
         leader: () => null,
         leads: () => false,
+        isHeir: () => false,
         isElecting: () => false,
         ownerAddress: () => this.#ownerAddress(),
         call: () => Promise.reject(new Failure("unavailable", "There is no network")),

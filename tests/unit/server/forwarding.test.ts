@@ -15,6 +15,7 @@ function forwarding(answers: readonly (FailureKind | "done" | "silence")[]) {
     leader: "n1" as string | null,
     leads: false,
     isElecting: true,
+    isHeir: false,
     isLineOpen: true,
     sent: [] as unknown[],
     done: 0,
@@ -24,6 +25,7 @@ function forwarding(answers: readonly (FailureKind | "done" | "silence")[]) {
     clock,
     leader: () => world.leader,
     leads: () => world.leads,
+    isHeir: () => world.isHeir,
     isElecting: () => world.isElecting,
     ownerAddress: () => "http://n1:8080",
     call: (node, method, { head, body, begin }) => {
@@ -198,6 +200,36 @@ describe("a write that is forwarded", () => {
     until(1_200);
     expect(result.value).toEqual(["elsewhere", undefined, undefined]);
   });
+});
+
+test("an heir holds what it is asked until it leads, is the heir no more, or time is over", () => {
+  const { world, forwards, outcome, until } = forwarding([]);
+  const ask = () => outcome(forwards.untilHeirLeads(1_000).then(() => "goes on"));
+  const other = ask();
+  until(1);
+  expect(other.value).toBe("goes on");
+  world.isHeir = true;
+  const held = [ask(), ask()];
+  until(500);
+  expect(held.map(({ value }) => value)).toEqual(["pending", "pending"]);
+  world.leads = true;
+  forwards.leaderChanged();
+  until(501);
+  expect(held.map(({ value }) => value)).toEqual(["goes on", "goes on"]);
+  world.leads = false;
+  const first = ask();
+  until(600);
+  expect(first.value).toBe("pending");
+  world.isHeir = false;
+  forwards.leaderChanged();
+  until(601);
+  expect(first.value).toBe("goes on");
+  world.isHeir = true;
+  const late = ask();
+  until(999);
+  expect(late.value).toBe("pending");
+  until(1_001);
+  expect(late.value).toBe("goes on");
 });
 
 test("a proof is asked of the leader, and asked again", () => {

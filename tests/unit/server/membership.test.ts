@@ -191,6 +191,19 @@ describe("a planned hand-over", () => {
     expect(epoch).toBeGreaterThan(0);
   });
 
+  test("goes to nobody who does not answer", async () => {
+    world.found("n1", { n2: {}, n3: {} });
+    world.pass(100);
+    world.cluster.pause("n2");
+    world.pass(3_000);
+    const { leadership } = world.member("n1").membership;
+    await expect(world.settle(leadership.stepDown("n2"))).rejects.toMatchObject({
+      kind: "conflict",
+      message: expect.stringContaining("it does not answer"),
+    });
+    expect(await world.settle(leadership.stepDown())).toMatchObject({ from: "n1", to: "n3" });
+  });
+
   test("that nobody takes up is told as soon as the node leads again", async () => {
     world.found("n1", { n2: {} });
     world.pass(100);
