@@ -183,7 +183,7 @@ export class Adopter {
       try {
         return await ofLake(lake, () => this.#adopt(lake, batch));
       } catch (error) {
-        if (isFailure(error, "unavailable", "uncertain", "elsewhere", "busy")) {
+        if (isFailure(error, "unavailable", "uncertain", "elsewhere", "busy", "corrupt")) {
           await this.#pause(attempt, error);
         } else if (batch.length > 1 && !isFailure(error, "missing")) {
           // Some of them are not to be adopted: each by itself.

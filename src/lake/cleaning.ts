@@ -79,7 +79,7 @@ export async function condemnStrays(
 ): Promise<number> {
   if (!isClockTrusted(parts) || !(await isHome(parts, catalog, deadlineMs))) return 0;
   // What is stored and not adopted yet names files that are in no catalog.
-  for await (const ids of parts.staged.list(catalog.lake)) if (ids.length > 0) return 0;
+  if (await hasStaged(parts, catalog)) return 0;
   let count = 0;
   for await (const page of parts.files.stored(catalog.lake)) {
     const beforeMs = catalog.storeMs - ORPHAN_AGE_MS;
@@ -106,7 +106,14 @@ export async function forgetOldKeys(
     level: "local",
     deadlineMs,
   });
-  if (hasOld) await catalog.execute([forgetKeys(beforeMs)], deadlineMs);
+  // What is stored may have been stored again by another request with its key.
+  if (!hasOld || (await hasStaged(parts, catalog))) return;
+  await catalog.execute([forgetKeys(beforeMs)], deadlineMs);
+}
+
+async function hasStaged({ staged }: CleaningParts, { lake }: LakeCatalog): Promise<boolean> {
+  for await (const ids of staged.list(lake)) if (ids.length > 0) return true;
+  return false;
 }
 
 /** The files of a lake that says it lies elsewhere are somebody else's. */

@@ -11,6 +11,7 @@ import {
   readInlined,
 } from "./catalog/read-inlined.ts";
 import { type LakeTable, listColumns } from "./catalog/read-tables.ts";
+import { ofTable } from "./known-tables.ts";
 import type { Freshness, LakeCatalog } from "./lake-catalog.ts";
 import { dataName, type LakeFiles } from "./lake-files.ts";
 import type { Loaders } from "./load/loaders.ts";
@@ -55,7 +56,7 @@ export async function flushTable(
   const { value: versions } = await catalog.ask(listInlinedTables(table.id), freshness);
   let all = NOTHING;
   for (const version of versions) {
-    const flushed = await flushVersion(parts, catalog, version, freshness);
+    const flushed = await flushVersion(parts, catalog, { ...version, known: table }, freshness);
     // Nothing is added to an old version any more.
     if (version.version !== table.version) {
       await catalog.execute(dropInlinedTable(version), freshness.deadlineMs);
@@ -72,7 +73,7 @@ export async function flushTable(
 async function flushVersion(
   { files, loaders, uuid }: FlushParts,
   catalog: LakeCatalog,
-  of: InlinedTable,
+  of: InlinedTable & { readonly known: LakeTable },
   freshness: Freshness,
 ): Promise<Flushed> {
   const { deadlineMs } = freshness;
@@ -96,7 +97,7 @@ async function flushVersion(
   try {
     if (packed.change === null || packed.files.length === 0) return NOTHING;
     await Promise.all(packed.files.map((file) => files.upload(catalog.lake, file, deadlineMs)));
-    const { epoch } = await catalog.change([packed.change], { deadlineMs });
+    const { epoch } = await catalog.change(ofTable(of.known, packed.change), { deadlineMs });
     return { rows: packed.rows, files: packed.files.length, epoch };
   } finally {
     await Promise.all(packed.files.map(({ path }) => rm(path, { force: true })));

@@ -68,6 +68,14 @@ export async function openView(
   });
   try {
     const tables = await opening.tables(names);
+    // One that has expired meanwhile may have lost files that the lists before did not show.
+    const version = { version: snapshot.id };
+    if ((await catalog.ask(findSnapshot(version), freshness)).value === null) {
+      throw new Failure(
+        "missing",
+        `The lake ${catalog.lake} has no ${momentName(version)} any more`,
+      );
+    }
     return new LakeView({ snapshot, epoch }, tables, () => opening.release());
   } catch (error) {
     opening.release();

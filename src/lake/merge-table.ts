@@ -8,6 +8,7 @@ import { MERGE_SIZES_MAX } from "../base/lake-limits.ts";
 import { listFiles } from "./catalog/read-files.ts";
 import { type LakeTable, listColumns } from "./catalog/read-tables.ts";
 import type { FlushParts } from "./flush-table.ts";
+import { ofTable } from "./known-tables.ts";
 import type { Freshness, LakeCatalog } from "./lake-catalog.ts";
 import { dataName } from "./lake-files.ts";
 import { chooseMerges, type MergeRules, type MergeSource } from "./merge-choice.ts";
@@ -120,7 +121,7 @@ async function mergeGroup(
   try {
     if (merged.change === null) return { merged: 0, into: 0, epoch: 0 };
     await Promise.all(merged.files.map((file) => files.upload(catalog.lake, file, deadlineMs)));
-    const { epoch } = await catalog.change([merged.change], { deadlineMs });
+    const { epoch } = await catalog.change(ofTable(table, merged.change), { deadlineMs });
     return { merged: merged.replaced.length, into: merged.files.length, epoch };
   } finally {
     await Promise.all(merged.files.map(({ path }) => rm(path, { force: true })));

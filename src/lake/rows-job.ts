@@ -166,7 +166,11 @@ export class RowsJob {
   async #again(error: unknown): Promise<void> {
     const isRefused = isFailure(error) && !isFailure(error, "uncertain");
     if (isRefused) { for (const waiting of this.#left) waiting.isSent = false; }
-    if (isKeyTaken(error)) return await this.#answerKnown();
+    if (isKeyTaken(error)) {
+      return await this.#answerKnown().catch((cause) => {
+        throw new Failure("uncertain", "Rows with one of these keys are there", { cause });
+      });
+    }
     if (!OUT_OF_DATE.has(refusalOf(error))) throw error;
     // What this node has may be as old as what was refused.
     const freshness = { level: "linearizable", deadlineMs: this.#deadlineMs } as const;

@@ -169,7 +169,11 @@ export class StagedJob {
       atMs: storeMs,
     };
     for (const waiting of this.#left) waiting.isSent = true;
-    const outcome = await staged.create(lake, object, this.#deadlineMs);
+    const outcome = await staged.create(lake, object, this.#deadlineMs).catch((error) => {
+      // It may lie there: nobody may find it when its keys are forgotten.
+      if (isFailure(error, "uncertain")) this.#parts.adopter.add(lake, object);
+      throw error;
+    });
     if (outcome === "lost") return await this.#answerOther(object.id, epoch);
     await this.#stored(object, epoch, (waiting) => fitting.get(waiting) ?? 0);
   }
@@ -179,8 +183,12 @@ export class StagedJob {
     const [waiting] = this.#left;
     const key = waiting?.request.key;
     assert(waiting !== undefined && key !== undefined, "names of objects without keys are random");
+    const other = await this.#parts.staged.read(this.#catalog.lake, id).catch((error) => {
+      throw new Failure("uncertain", "Rows with this key are stored, but not which", {
+        cause: error,
+      });
+    });
     waiting.isSent = false;
-    const other = await this.#parts.staged.read(this.#catalog.lake, id);
     // Adopted and removed meanwhile; this node will hear of it.
     if (other === null) return;
     const [kept] = other.keys;
@@ -196,6 +204,7 @@ export class StagedJob {
   ): Promise<void> {
     const { lake } = this.#catalog;
     const horizon = await this.#parts.staged.horizon(lake, this.#deadlineMs).catch((error) => {
+      this.#parts.adopter.add(lake, staged);
       throw new Failure("uncertain", "The rows are stored, and may not be adopted", {
         cause: error,
       });

@@ -22,7 +22,6 @@ import { epochAt } from "../replica/moment.ts";
 import type { Parts } from "../replica/parts.ts";
 import type { Replica } from "../replica/replica.ts";
 import { errorCode, fileFailure } from "../store/file-error.ts";
-import { undateCondemned } from "../lake/rolled-back.ts";
 import type { AdminGate } from "./admin-gate.ts";
 import { type Catalog, DEFAULT_PAGE_SIZE } from "./catalog.ts";
 import type { Forwarding } from "./forwarding.ts";
@@ -223,6 +222,10 @@ export class NodeDatabases implements Databases {
     if (name === SYSTEM_DATABASE) {
       throw new Failure("denied", "The database system is never rolled back; it can be exported");
     }
+    // What the machinery keeps of a lake would have to go back with its rows.
+    if (isCatalogName(name)) {
+      throw new Failure("denied", "The catalog of a lake is not rolled back; it can be exported");
+    }
     if (at === "now") throw new Failure("invalid", "A rollback needs an epoch or a time");
     if ("timeMs" in at && at.timeMs > this.#options.clock.nowMs()) {
       const time = new Date(at.timeMs).toISOString();
@@ -236,7 +239,6 @@ export class NodeDatabases implements Databases {
       await exportEpoch(parts, replica.chain, epoch, path).catch((error) => {
         throw copyFailure(name, error);
       });
-      if (isCatalogName(name)) undateCondemned(path);
       const source = { path };
       return await replica.rewrite({ source, keepRequests: true, kind: "data" });
     } finally {

@@ -12,7 +12,7 @@ export const CLUSTER_CHANGES: readonly ClusterVariant[] = [
   {
     name: "a write of unknown outcome is forwarded again",
     breaks: "I7",
-    seedsMax: 40,
+    seedsMax: 60,
     changes: [{
       file: "src/server/forwarding.ts",
       find: `(isSafe && isUncertain)`,

@@ -88,7 +88,7 @@ const UNAWARE: Change = {
 };
 
 export const VARIANTS: readonly Variant[] = [
-  new Variant("no check after the claim", "I5", 60, [{
+  new Variant("no check after the claim", "I5", 90, [{
     file: "src/replica/claim.ts",
     find: `result.outcome === "won" && !(await hasEpochAfter(chain, number))`,
     put: `result.outcome === "won"`,

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../../../src/base/clock.ts";
 import { CLEAN_MARGIN_MS, ORPHAN_AGE_MS } from "../../../src/base/lake-limits.ts";
-import { CLOCK_OFFSET_MS_MAX } from "../../../src/base/limits.ts";
+import { CLOCK_OFFSET_MS_MAX, KEPT_ANSWER_MS } from "../../../src/base/limits.ts";
 import { silentLog } from "../../../src/base/log.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { KeysByDatabase } from "../../../src/database/answered-keys.ts";
@@ -18,8 +18,10 @@ import {
   condemnStrays,
   dateFiles,
   deleteFiles,
+  forgetOldKeys,
 } from "../../../src/lake/cleaning.ts";
 import { LakeCatalog } from "../../../src/lake/lake-catalog.ts";
+import { createKeysTable, findKeys, keepKeys } from "../../../src/lake/kept-keys.ts";
 import { LakeFiles } from "../../../src/lake/lake-files.ts";
 import { MemoryStore } from "../../../src/store/memory.ts";
 import { wish } from "../../support/lake-catalog.ts";
@@ -194,6 +196,21 @@ test("no file is condemned for being in no catalog while something stored is not
   expect(await condemnStrays(parts, catalog, DEADLINE_MS)).toBe(0);
   staged = [];
   expect(await condemnStrays(parts, catalog, DEADLINE_MS)).toBe(1);
+});
+
+test("keys stay while something stored is not adopted: it may have been stored again by its key", async () => {
+  const keep = { subject: "ann", key: "k", hash: "h", rows: 1 };
+  databases.catalog.execute([{ sql: createKeysTable() }]);
+  databases.catalog.execute([keepKeys([keep], catalog.storeMs)]);
+  nowMs += KEPT_ANSWER_MS + 1_000;
+  const isKept = async () =>
+    (await catalog.ask(findKeys([keep]), { level: "local", deadlineMs: DEADLINE_MS })).value.length;
+  staged = ["0000000000000007-abc"];
+  await forgetOldKeys(parts, catalog, DEADLINE_MS);
+  expect(await isKept()).toBe(1);
+  staged = [];
+  await forgetOldKeys(parts, catalog, DEADLINE_MS);
+  expect(await isKept()).toBe(0);
 });
 
 test("a file in no catalog is condemned a day after it came, and cannot be registered then [I15]", async () => {
