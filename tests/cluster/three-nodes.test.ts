@@ -29,7 +29,8 @@ const SLOW_MS = 200;
 const folder = new NodeFolder();
 const cluster = new ClusterNodes(folder, {
   store: folder.fileStore(),
-  set: { "storage.simulate_latency_ms": PUT_MS },
+  // Without snapshots a late node has many epochs to read, one by one.
+  set: { "storage.simulate_latency_ms": PUT_MS, "limits.snapshot_chain_bytes_min": 1_000_000_000 },
 }, 3);
 
 beforeAll(() => cluster.start(), 60_000);
@@ -128,7 +129,12 @@ test("nodes that follow ask the store for nothing and are behind by little", asy
 }, 60_000);
 
 test("a node that still reads a database from the store takes writes to it", async () => {
-  const node = cluster.add({ set: { "storage.simulate_latency_ms": SLOW_MS } });
+  const node = cluster.add({
+    set: {
+      "storage.simulate_latency_ms": SLOW_MS,
+      "limits.snapshot_chain_bytes_min": 1_000_000_000,
+    },
+  });
   await node.start();
   const client = cluster.client(node);
   const state = async () => (await client.get("/v1/databases/busy")).body.state;
