@@ -21,7 +21,7 @@ const SUITES: readonly (Step | undefined)[] = [
   suite("simulation", { testTimeoutMs: 5 * MINUTE_MS, timeoutMs: 20 * MINUTE_MS }),
   suite("ducklake", { testTimeoutMs: MINUTE_MS, timeoutMs: 10 * MINUTE_MS }),
   suite("s3", { testTimeoutMs: MINUTE_MS, timeoutMs: 15 * MINUTE_MS, environment }),
-  suite("cluster", { testTimeoutMs: 2 * MINUTE_MS, timeoutMs: 40 * MINUTE_MS, environment }),
+  suite("cluster", { testTimeoutMs: 4 * MINUTE_MS, timeoutMs: 55 * MINUTE_MS, environment }),
   suite("browser", { testTimeoutMs: MINUTE_MS, timeoutMs: 10 * MINUTE_MS, environment }),
 ];
 
