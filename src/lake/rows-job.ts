@@ -5,14 +5,14 @@
  */
 import { rm } from "node:fs/promises";
 import { Failure, isFailure } from "../base/failure.ts";
-import { LAKE_JOB_ATTEMPTS_MAX, LOAD_INLINED_BYTES_MAX } from "../base/lake-limits.ts";
+import { LOAD_INLINED_BYTES_MAX } from "../base/lake-limits.ts";
 import type { LakeTable, TableName } from "./catalog/read-tables.ts";
 import { findKeys, isKeyTaken, keepKeys, otherRequest } from "./kept-keys.ts";
 import { type KnownTables, ofTable } from "./known-tables.ts";
+import { runJob } from "./job-loop.ts";
 import type { LakeCatalog } from "./lake-catalog.ts";
 import { fittingRows } from "./fitting-rows.ts";
 import { makeTable, noTable } from "./make-table.ts";
-import { withBodies } from "./spooled-bodies.ts";
 import { dataName, type LakeFiles } from "./lake-files.ts";
 import type { Loaders } from "./load/loaders.ts";
 import type { BodyPlace, Loaded, LoadedFile } from "./load/message.ts";
@@ -48,23 +48,13 @@ export class RowsJob {
   }
 
   /** Answers every request. Never rejects. */
-  async run(): Promise<void> {
-    try {
-      const path = await this.#parts.files.temporary("bodies");
-      await withBodies(path, this.#left, (bodies) => this.#storeAll(bodies));
-    } catch (error) {
-      for (const waiting of this.#left) waiting.failed(error);
-    }
-  }
-
-  /** What answers somebody is progress, and none of the attempts. */
-  async #storeAll(bodies: ReadonlyMap<WaitingRows, BodyPlace>): Promise<void> {
-    for (let attempts = 0; this.#left.length > 0;) {
-      if (attempts === LAKE_JOB_ATTEMPTS_MAX) throw this.#keepsChanging();
-      const before = this.#left.length;
-      await this.#store(bodies);
-      if (this.#left.length === before) attempts++;
-    }
+  run(): Promise<void> {
+    return runJob({
+      files: this.#parts.files,
+      table: this.#table,
+      left: () => this.#left,
+      attempt: (bodies) => this.#store(bodies),
+    });
   }
 
   /** One attempt; what is still to be done stays in `#left`. */
@@ -209,15 +199,6 @@ export class RowsJob {
 
   #upload(file: LoadedFile): Promise<void> {
     return this.#parts.files.upload(this.#catalog.lake, file, this.#deadlineMs);
-  }
-
-  #keepsChanging(): Failure {
-    return new Failure(
-      "unavailable",
-      `Cannot store rows: the table ${this.#table.name} changed ${LAKE_JOB_ATTEMPTS_MAX} times ` +
-        "meanwhile",
-      { retryAfterMs: 100 },
-    );
   }
 }
 

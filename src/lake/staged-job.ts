@@ -7,18 +7,17 @@
 import { rm } from "node:fs/promises";
 import { assert } from "../base/assert.ts";
 import { Failure, isFailure } from "../base/failure.ts";
-import { LAKE_JOB_ATTEMPTS_MAX } from "../base/lake-limits.ts";
 import type { Adopter } from "./adopter.ts";
 import { readLakeId } from "./catalog/adopt.ts";
 import type { LakeTable, TableName } from "./catalog/read-tables.ts";
 import { fittingRows } from "./fitting-rows.ts";
 import { findKeys, otherRequest } from "./kept-keys.ts";
+import { runJob } from "./job-loop.ts";
 import type { LakeCatalog } from "./lake-catalog.ts";
 import { dataName } from "./lake-files.ts";
 import type { BodyPlace, Loaded } from "./load/message.ts";
 import { makeTable, noTable } from "./make-table.ts";
 import type { JobParts } from "./rows-job.ts";
-import { withBodies } from "./spooled-bodies.ts";
 import { type Staged, stagedId } from "./staged.ts";
 import type { StagedFiles } from "./staged-files.ts";
 import type { WaitingRows } from "./waiting-rows.ts";
@@ -58,22 +57,13 @@ export class StagedJob {
   }
 
   /** Answers every request. Never rejects. */
-  async run(): Promise<void> {
-    try {
-      const path = await this.#parts.files.temporary("bodies");
-      await withBodies(path, this.#left, (bodies) => this.#storeAll(bodies));
-    } catch (error) {
-      for (const waiting of this.#left) waiting.failed(error);
-    }
-  }
-
-  async #storeAll(bodies: ReadonlyMap<WaitingRows, BodyPlace>): Promise<void> {
-    for (let attempts = 0; this.#left.length > 0;) {
-      if (attempts === LAKE_JOB_ATTEMPTS_MAX) throw this.#keepsChanging();
-      const before = this.#left.length;
-      await this.#store(bodies);
-      if (this.#left.length === before) attempts++;
-    }
+  run(): Promise<void> {
+    return runJob({
+      files: this.#parts.files,
+      table: this.#table,
+      left: () => this.#left,
+      attempt: (bodies) => this.#store(bodies),
+    });
   }
 
   /** One attempt; what is still to be done stays in `#left`. */
@@ -231,14 +221,5 @@ export class StagedJob {
 
   #local() {
     return { level: "local", deadlineMs: this.#deadlineMs } as const;
-  }
-
-  #keepsChanging(): Failure {
-    return new Failure(
-      "unavailable",
-      `Cannot store rows: the table ${this.#table.name} changed ${LAKE_JOB_ATTEMPTS_MAX} times ` +
-        "meanwhile",
-      { retryAfterMs: 100 },
-    );
   }
 }

@@ -32,9 +32,6 @@ export function datePaths(paths: readonly string[], epoch: number): Statement {
   };
 }
 
-/** For a catalog that was rolled back: what it says of a file may have been otherwise in between. */
-export const UNDATE_ALL = `UPDATE ${CONDEMNED_TABLE} SET epoch = NULL`;
-
 /**
  * Files that were condemned before a time and have their epoch, some of them if they are many, the
  * first ones first. Not those that the catalog names all the same, nor any that has an absolute path:

@@ -1,62 +1,25 @@
 /** Values as rows have them, as Arrow columns. */
 import {
-  Binary,
-  Bool,
   Data,
   type DataType,
-  DateDay,
   Decimal,
   Field,
-  FixedSizeBinary,
-  Float32,
-  Float64,
-  Int16,
-  Int32,
-  Int64,
-  Int8,
   List,
   Map_,
   Struct,
-  TimeMicrosecond,
-  TimestampMicrosecond,
-  TimestampMillisecond,
-  TimestampNanosecond,
   TimestampSecond,
-  Uint16,
-  Uint32,
-  Uint64,
-  Uint8,
-  Utf8,
 } from "apache-arrow";
 import { assert } from "../../base/assert.ts";
 import type { Column, PlainType } from "../column.ts";
+import { PLAIN_TYPES } from "../parquet/arrow-field.ts";
 import type { LakeValue } from "../rows.ts";
 
+/** As in files, but for what Parquet has no type for and Arrow has. */
 const PLAIN: Readonly<Record<PlainType, DataType>> = {
-  boolean: new Bool(),
-  int8: new Int8(),
-  int16: new Int16(),
-  int32: new Int32(),
-  int64: new Int64(),
+  ...PLAIN_TYPES,
   // Arrow has no integer of 128 bits; this holds all that come from its 64-bit ones.
   int128: new Decimal(0, 38, 128),
-  uint8: new Uint8(),
-  uint16: new Uint16(),
-  uint32: new Uint32(),
-  uint64: new Uint64(),
-  float32: new Float32(),
-  float64: new Float64(),
-  date: new DateDay(),
-  time: new TimeMicrosecond(),
-  timestamp: new TimestampMicrosecond(),
   timestamp_s: new TimestampSecond(),
-  timestamp_ms: new TimestampMillisecond(),
-  timestamp_ns: new TimestampNanosecond(),
-  timestamptz: new TimestampMicrosecond("UTC"),
-  varchar: new Utf8(),
-  json: new Utf8(),
-  uuid: new FixedSizeBinary(16),
-  blob: new Binary(),
 };
 
 /** What tells a UUID from sixteen other bytes (Arrow, "Canonical Extension Types"). */

@@ -37,7 +37,8 @@ import type { Column, PlainType } from "../column.ts";
 /** Where the Parquet writer looks for a column's `field_id`, in nested columns too. */
 export const FIELD_ID = "PARQUET:field_id";
 
-const PLAIN_TYPES: Readonly<Record<PlainType, DataType>> = {
+/** The types of columns without children, as vectors on their way into a file have them. */
+export const PLAIN_TYPES: Readonly<Record<PlainType, DataType>> = {
   boolean: new Bool(),
   int8: new Int8(),
   int16: new Int16(),

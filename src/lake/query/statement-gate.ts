@@ -74,6 +74,7 @@ function asTree(text: string): Tree {
 }
 
 function parserSays({ error_type, error_message }: Tree): string {
+  // DuckDB's word for statements that its serializer does not take: all but SELECT.
   if (error_type === "not implemented") {
     return "only SELECT, WITH, VALUES, FROM, DESCRIBE, SUMMARIZE, SHOW, PIVOT with IN, UNPIVOT, " +
       "and EXPLAIN of these are allowed";

@@ -8,7 +8,6 @@ import { CLOCK_OFFSET_MS_MAX, KEPT_ANSWER_MS } from "../../../src/base/limits.ts
 import { silentLog } from "../../../src/base/log.ts";
 import { seededRandom } from "../../../src/base/random.ts";
 import { KeysByDatabase } from "../../../src/database/answered-keys.ts";
-import { UNDATE_ALL } from "../../../src/lake/catalog/condemned.ts";
 import { moveLake } from "../../../src/lake/catalog/create-lake.ts";
 import { type DataFile, registerFiles } from "../../../src/lake/catalog/data-files.ts";
 import { mergeFiles } from "../../../src/lake/catalog/merge.ts";
@@ -135,7 +134,7 @@ test("a file stays where an older epoch is the oldest that can be restored [I15]
 
 test("a file that has no epoch yet stays, however old it is [I15]", async () => {
   await passWindow();
-  databases.catalog.execute([{ sql: UNDATE_ALL }]);
+  databases.catalog.execute([{ sql: "UPDATE _headgate_condemned SET epoch = NULL" }]);
   expect(await deleteFiles(parts, catalog, DEADLINE_MS)).toEqual([]);
 });
 

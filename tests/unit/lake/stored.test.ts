@@ -287,6 +287,22 @@ test("a staged object that cannot be read is logged and left, and the others are
   expect(lake.logged.join()).toContain("cannot be read");
 });
 
+test("what was staged and could not be answered is adopted by its node, once with its key", async () => {
+  await using lake = await lakeWithTable();
+  const { get } = lake.store;
+  lake.store.get = (key, ...of) =>
+    key.endsWith("/horizon.json")
+      ? Promise.reject(new Failure("denied", "not now"))
+      : get.call(lake.store, key, ...of);
+  const node = lake.node();
+  await expect(lake.send(node, [1], { key: "k" })).rejects.toMatchObject({ kind: "uncertain" });
+  lake.store.get = get;
+  await lake.settled(node);
+  expect(await lake.counts()).toEqual({ rows: 1, staged: 0 });
+  await lake.send(node, [1], { key: "k", ack: "visible" });
+  expect(await lake.counts()).toEqual({ rows: 1, staged: 0 });
+});
+
 test("a node below the horizon says nothing is stored", async () => {
   await using lake = await lakeWithTable();
   const key = `lakes/${LAKE}/staged/horizon.json`;
