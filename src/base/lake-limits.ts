@@ -75,6 +75,8 @@ export const LOAD_INLINED_CHARACTERS_MAX = 4 * MIB;
 /** Processes that read bodies at one node, and orders that wait for one of them. */
 export const LOADERS_MAX = 2;
 export const LOADS_WAITING_MAX = 256;
+/** So long after rows of a client were loaded, more are expected. */
+export const LOADING_QUIET_MS = 2_000;
 /** A loader that takes more is ended; its order fails. */
 export const LOADER_BYTES_MAX = 1_536 * MIB;
 export const LOADER_LOOK_MS = 100;
@@ -92,7 +94,10 @@ export const LAKE_JOB_ATTEMPTS_MAX = 5;
 /** What one job stores, and jobs of one table at the same time. */
 export const LAKE_JOB_BYTES_MAX = 16 * MIB;
 export const LAKE_JOB_REQUESTS_MAX = 4_096;
-export const LAKE_JOBS_MAX = 4;
+export const LAKE_JOBS_MAX = 8;
+/** The same where rows go into files, unless so much waits that the next file is a large one. */
+export const LAKE_SMALL_FILES_MAX = 2;
+export const LAKE_JOB_BYTES_MIN = 4 * MIB;
 /** Requests with rows at one node that are not answered, and their bodies. */
 export const LAKE_WAITING_MAX = 65_536;
 export const LAKE_WAITING_BYTES_MAX = 256 * MIB;
@@ -125,6 +130,8 @@ export const MERGE_FILES_MAX = 256;
 /** How often the leader looks at the files of lakes that have moved; time of one merge. */
 export const UPKEEP_LOOK_MS = 10_000;
 export const MERGE_TIMEOUT_MS = 120_000;
+/** While rows come in, a lake is merged so often: reading them is what somebody waits for. */
+export const MERGE_EVERY_MS = 60_000;
 /** A table whose files could not be merged is left alone for so long. */
 export const MERGE_PAUSE_MS = 600_000;
 /** Files whose sizes as vectors are remembered. */

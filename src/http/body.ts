@@ -105,11 +105,12 @@ export class BodyReader {
       throw tooLarge(bodyBytesMax);
     }
     if (length !== null) room?.take(Number(length));
-    // Reading in pieces costs more than all the rest of a small request, so it is for chunked bodies
-    // alone. HTTP/2 without a length is bounded by the server's own limit, which lies above ours and
-    // is answered 413 without JSON. A limit of its own is for those who may not send much at all.
-    const chunked = bytesMax !== undefined ||
-      (length === null && request.headers.has("transfer-encoding"));
+    // Reading in pieces costs more than all the rest of a small request, so it is for bodies that do
+    // not say how long they are: the server below ends one that is longer than it said. HTTP/2
+    // without a length is bounded by the server's own limit, which lies above ours and is answered
+    // 413 without JSON. A limit of its own is for those who may not send much at all.
+    const chunked = length === null &&
+      (bytesMax !== undefined || request.headers.has("transfer-encoding"));
     const arrived = length === null ? room : undefined;
     const reading = chunked ? readCounted(request, bodyBytesMax, arrived) : request.bytes();
     return await new Promise((resolve, reject) => {

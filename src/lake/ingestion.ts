@@ -8,7 +8,7 @@ import { Failure } from "../base/failure.ts";
 import { LAKE_LOOK_MS, LAKE_WAITING_BYTES_MAX, LAKE_WAITING_MAX } from "../base/lake-limits.ts";
 import { BodyRoom } from "./body-room.ts";
 import type { TableName } from "./catalog/read-tables.ts";
-import { Intake } from "./intake.ts";
+import { Intake, type RunJob } from "./intake.ts";
 import { otherRequest } from "./kept-keys.ts";
 import { LakeCatalog } from "./lake-catalog.ts";
 import { RowsJob } from "./rows-job.ts";
@@ -108,8 +108,8 @@ export class Ingestion {
   #intakeOf(lake: string, table: TableName, kind: IntakeKind, onIdle: () => void): Intake {
     const catalog = this.#options.catalog(lake);
     const Job = kind === "visible" ? RowsJob : StagedJob;
-    const run = (requests: readonly WaitingRows[]) =>
-      new Job(this.#options, catalog, table, requests).run();
+    const run: RunJob = (requests, terms) =>
+      new Job(this.#options, catalog, table, requests, terms).run();
     return kind === "stored alone" ? new Intake(run, onIdle, 1) : new Intake(run, onIdle);
   }
 

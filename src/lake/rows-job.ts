@@ -8,6 +8,7 @@ import { Failure, isFailure } from "../base/failure.ts";
 import { LOAD_INLINED_BYTES_MAX } from "../base/lake-limits.ts";
 import type { LakeTable, TableName } from "./catalog/read-tables.ts";
 import { findKeys, isKeyTaken, keepKeys, otherRequest } from "./kept-keys.ts";
+import type { JobTerms } from "./intake.ts";
 import { type KnownTables, ofTable } from "./known-tables.ts";
 import { runJob } from "./job-loop.ts";
 import type { LakeCatalog } from "./lake-catalog.ts";
@@ -31,6 +32,7 @@ export class RowsJob {
   readonly #catalog: LakeCatalog;
   readonly #table: TableName;
   readonly #deadlineMs: number;
+  readonly #terms: JobTerms;
   #left: readonly WaitingRows[];
 
   constructor(
@@ -38,11 +40,13 @@ export class RowsJob {
     catalog: LakeCatalog,
     table: TableName,
     requests: readonly WaitingRows[],
+    terms: JobTerms,
   ) {
     this.#parts = parts;
     this.#catalog = catalog;
     this.#table = table;
     this.#left = requests;
+    this.#terms = terms;
     // Each is answered at its own deadline; the work may serve those that have longer.
     this.#deadlineMs = Math.max(...requests.map(({ request }) => request.deadlineMs));
   }
@@ -66,9 +70,10 @@ export class RowsJob {
     const loaded = await this.#parts.loaders.load({
       table,
       bodies: places,
-      inlineBytesMax: LOAD_INLINED_BYTES_MAX,
+      inlineBytesMax: this.#terms.isBulk ? 0 : LOAD_INLINED_BYTES_MAX,
       output: { path: await this.#parts.files.temporary("file"), name },
     }, this.#deadlineMs);
+    this.#terms.onLoaded();
     try {
       const allFit = loaded.bodies.every((outcome) => "rows" in outcome);
       if (!allFit && (await this.#isOutOfDate(table) || await this.#answeredBefore())) return;

@@ -12,6 +12,7 @@ import { readLakeId } from "./catalog/adopt.ts";
 import type { LakeTable, TableName } from "./catalog/read-tables.ts";
 import { fittingRows } from "./fitting-rows.ts";
 import { findKeys, otherRequest } from "./kept-keys.ts";
+import type { JobTerms } from "./intake.ts";
 import { runJob } from "./job-loop.ts";
 import type { LakeCatalog } from "./lake-catalog.ts";
 import { dataName } from "./lake-files.ts";
@@ -38,6 +39,7 @@ export class StagedJob {
   readonly #catalog: LakeCatalog;
   readonly #table: TableName;
   readonly #deadlineMs: number;
+  readonly #terms: Pick<JobTerms, "onLoaded">;
   #left: readonly WaitingRows[];
 
   /** A request with a key comes alone, so that what it staged can be told from all else. */
@@ -46,6 +48,7 @@ export class StagedJob {
     catalog: LakeCatalog,
     table: TableName,
     requests: readonly WaitingRows[],
+    terms: Pick<JobTerms, "onLoaded">,
   ) {
     const isAlone = requests.length === 1 || requests.every(({ request }) => !request.key);
     assert(isAlone, "a request with a key has a staged object of its own");
@@ -53,6 +56,7 @@ export class StagedJob {
     this.#catalog = catalog;
     this.#table = table;
     this.#left = requests;
+    this.#terms = terms;
     this.#deadlineMs = Math.max(...requests.map(({ request }) => request.deadlineMs));
   }
 
@@ -82,6 +86,7 @@ export class StagedJob {
         name: dataName(this.#parts.uuid()),
       },
     }, this.#deadlineMs);
+    this.#terms.onLoaded();
     try {
       const fitting = fittingRows(this.#left, loaded);
       this.#left = [...fitting.keys()];

@@ -6,6 +6,7 @@
 import { describe } from "../base/failure.ts";
 import {
   CLEAN_EVERY_MS_MAX,
+  MERGE_EVERY_MS,
   MERGE_PAUSE_MS,
   MERGE_TIMEOUT_MS,
   ORPHANS_EVERY_MS,
@@ -42,6 +43,8 @@ export interface UpkeepOptions extends FlushParts, CleaningParts {
 interface Known {
   /** As of this epoch small files were looked for. */
   tip: number;
+  /** Before (monotonic ms), it is merged only while no rows come in. */
+  mergeAtMs: number;
   /** When (monotonic ms) it is to be cleaned, and its files are to be listed. */
   cleanAtMs: number;
   listAtMs: number;
@@ -98,7 +101,7 @@ export class Upkeep {
     const nowMs = this.#options.clock.monotonicMs();
     const cleanAtMs = nowMs + this.#cleanEveryMs;
     const known = this.#known.get(lake) ??
-      { tip: 0, cleanAtMs, listAtMs: nowMs + ORPHANS_FIRST_MS };
+      { tip: 0, mergeAtMs: nowMs + MERGE_EVERY_MS, cleanAtMs, listAtMs: nowMs + ORPHANS_FIRST_MS };
     this.#known.set(lake, known);
     return known;
   }
@@ -108,10 +111,11 @@ export class Upkeep {
   }
 
   async #merge(lake: string): Promise<void> {
-    const { catalog, tip } = this.#options;
+    const { catalog, tip, clock, loaders } = this.#options;
     const known = this.#knownOf(lake);
     const now = tip(lake);
     if (known.tip === now) return;
+    if (loaders.isBusy && clock.monotonicMs() < known.mergeAtMs) return;
     const freshness = { level: "local", deadlineMs: this.#deadlineMs() } as const;
     const { value: wanted } = await catalog(lake).ask(tablesToMerge(), freshness);
     if (wanted.size > 0) {
@@ -122,6 +126,7 @@ export class Upkeep {
     }
     // Ours to look at too: what was merged may be merged again.
     known.tip = now;
+    known.mergeAtMs = clock.monotonicMs() + MERGE_EVERY_MS;
   }
 
   async #mergeTable(catalog: LakeCatalog, table: LakeTable): Promise<void> {

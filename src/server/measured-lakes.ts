@@ -13,6 +13,19 @@ type LakesPort = HeadgateNode["lakes"];
  * or flushed and for the bodies that brought them. A query counts until its first row.
  */
 export function measuredLakes(lakes: LakesPort, metrics: Metrics, clock: Clock): LakesPort {
+  // A label value is looked up once: rows may come in tens of thousands of requests a second.
+  const secondsOf = kept((operation) =>
+    metrics.histogram("headgate_lake_seconds", SECONDS_HELP, { operation })
+  );
+  const requestsOf = kept((operation) =>
+    kept((outcome) =>
+      metrics.counter("headgate_lake_requests_total", REQUESTS_HELP, { operation, outcome })
+    )
+  );
+  const rowsOf = kept((operation) =>
+    metrics.counter("headgate_lake_rows_total", ROWS_HELP, { operation })
+  );
+  const bytes = kept((name) => metrics.counter(name, BYTES_HELP));
   const timed = async <T>(operation: string, work: () => Promise<T>): Promise<T> => {
     const startMs = clock.monotonicMs();
     let outcome = "ok";
@@ -22,23 +35,19 @@ export function measuredLakes(lakes: LakesPort, metrics: Metrics, clock: Clock):
       outcome = isFailure(error) ? error.kind : "bug";
       throw error;
     } finally {
-      const counted = { operation, outcome };
-      metrics.counter("headgate_lake_requests_total", REQUESTS_HELP, counted).add();
-      const seconds = (clock.monotonicMs() - startMs) / 1000;
-      metrics.histogram("headgate_lake_seconds", SECONDS_HELP, { operation }).observe(seconds);
+      requestsOf(operation)(outcome).add();
+      secondsOf(operation).observe((clock.monotonicMs() - startMs) / 1000);
     }
   };
-  const rows = (operation: string, count: number) =>
-    metrics.counter("headgate_lake_rows_total", ROWS_HELP, { operation }).add(count);
   const store: LakesPort["store"] = async (request) => {
     const answer = await timed("rows", () => lakes.store(request));
-    rows("stored", answer.rows);
-    metrics.counter("headgate_lake_bytes_total", BYTES_HELP).add(request.body.length);
+    rowsOf("stored").add(answer.rows);
+    bytes("headgate_lake_bytes_total").add(request.body.length);
     return answer;
   };
   const flush: LakesPort["flush"] = async (...which) => {
     const flushed = await timed("flush", () => lakes.flush(...which));
-    rows("flushed", flushed.rows);
+    rowsOf("flushed").add(flushed.rows);
     return flushed;
   };
   const query: LakesPort["query"] = (...asked) => timed("query", () => lakes.query(...asked));
@@ -57,3 +66,13 @@ const REQUESTS_HELP = "Requests to lakes by outcome.";
 const SECONDS_HELP = "Time of a request to a lake; of a query until its first row.";
 const ROWS_HELP = "Rows stored for clients, and rows moved from catalogs into files on request.";
 const BYTES_HELP = "Bodies whose rows were stored, as they were sent.";
+
+/** What was made for a name before, or is made now: series appear when they first count. */
+function kept<T>(make: (name: string) => T): (name: string) => T {
+  const made = new Map<string, T>();
+  return (name) => {
+    let one = made.get(name);
+    if (one === undefined) made.set(name, one = make(name));
+    return one;
+  };
+}

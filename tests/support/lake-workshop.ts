@@ -13,6 +13,7 @@ import type { Child, ChildHandlers, Children } from "../../src/database/child.ts
 import type { WriteRequest } from "../../src/database/statement.ts";
 import type { TableName } from "../../src/lake/catalog/read-tables.ts";
 import { createKeysTable } from "../../src/lake/kept-keys.ts";
+import type { JobTerms } from "../../src/lake/intake.ts";
 import { KnownTables } from "../../src/lake/known-tables.ts";
 import { LakeCatalog } from "../../src/lake/lake-catalog.ts";
 import type { CatalogRead, LakeDatabases } from "../../src/lake/lake-databases.ts";
@@ -100,10 +101,13 @@ export class LakeWorkshop implements LakeDatabases {
   }
 
   /** One job for all the requests; their answers, or their failures. */
-  async job(requests: readonly RowsRequest[]): Promise<PromiseSettledResult<unknown>[]> {
+  async job(
+    requests: readonly RowsRequest[],
+    terms: JobTerms = FEW,
+  ): Promise<PromiseSettledResult<unknown>[]> {
     const waiting = requests.map((request) => new WaitingRows(request));
     const answers = Promise.allSettled(waiting.map(({ answer }) => answer));
-    await new RowsJob(this, this.catalog, EVENTS, waiting).run();
+    await new RowsJob(this, this.catalog, EVENTS, waiting, terms).run();
     return await answers;
   }
 
@@ -122,6 +126,9 @@ export class LakeWorkshop implements LakeDatabases {
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
+
+/** Terms of a job with nothing else under way. */
+export const FEW: JobTerms = { isBulk: false, onLoaded: () => {} };
 
 export const EVENTS: TableName = { schema: "main", name: "events" };
 

@@ -36,7 +36,7 @@ export const BENCH_HELP = `headgate bench: measure a node over HTTP/2
   --seconds N        measured time              10
   --warmup N         time before it             2
   --concurrency N    requests under way         2000; with --rate half a second's;
-                     with ingest as many as have 64,000 rows, from 16 to 2000
+                     with ingest as many as have 512,000 rows, from 16 to 8000
   --connections N    connections they share     8, or one for each 256 under way
   --rate N           requests a second, each latency counted from the moment it was due;
                      without it, as fast as the node answers, which can be no faster than
@@ -141,7 +141,7 @@ function usualConcurrency(ratePerS: number | undefined): number {
 
 /** Rows that are under way at once do for any rate, and bodies of many rows take memory. */
 function usualBodies(rows: number): number {
-  return Math.min(2_000, Math.max(16, Math.ceil(64_000 / rows)));
+  return Math.min(8_000, Math.max(16, Math.ceil(512_000 / rows)));
 }
 
 function formatOf(text: string): BenchFormat {

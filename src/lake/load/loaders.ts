@@ -4,7 +4,7 @@
  */
 import type { Clock } from "../../base/clock.ts";
 import { Failure } from "../../base/failure.ts";
-import { LOADERS_MAX, LOADS_WAITING_MAX } from "../../base/lake-limits.ts";
+import { LOADERS_MAX, LOADING_QUIET_MS, LOADS_WAITING_MAX } from "../../base/lake-limits.ts";
 import { CHILD_IDLE_MS } from "../../base/limits.ts";
 import type { Children } from "../../database/child.ts";
 import type { ColumnWish } from "../column.ts";
@@ -34,6 +34,8 @@ export class Loaders {
   /** Processes without an order, and what cancels their end. */
   readonly #idle = new Map<LoaderProcess, () => void>();
   readonly #waiting: Waiting[] = [];
+  /** When (monotonic ms) rows of a client were loaded last. */
+  #loadedMs = -Infinity;
   #isClosed = false;
 
   constructor(children: Children, clock: Clock) {
@@ -41,8 +43,14 @@ export class Loaders {
     this.#clock = clock;
   }
 
+  /** Rows of clients come in: whatever can wait had better do so. */
+  get isBusy(): boolean {
+    return this.#clock.monotonicMs() - this.#loadedMs < LOADING_QUIET_MS;
+  }
+
   /** Rejects with `busy`, `unavailable` (deadline, no room, process) or `too_large` (memory). */
   async load(order: LoadOrder, deadlineMs: number): Promise<Loaded> {
+    this.#loadedMs = this.#clock.monotonicMs();
     const answer = await this.#run(["load", order], deadlineMs);
     if (answer[0] === "loaded") return answer[2];
     throw unexpected(answer);

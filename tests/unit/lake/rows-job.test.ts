@@ -7,7 +7,7 @@ import { LakeCatalog, wish } from "../../support/lake-catalog.ts";
 import { LakeWorkshop } from "../../support/lake-workshop.ts";
 import { WaitingRows } from "../../../src/lake/waiting-rows.ts";
 import { RowsJob } from "../../../src/lake/rows-job.ts";
-import { EVENTS } from "../../support/lake-workshop.ts";
+import { EVENTS, FEW } from "../../support/lake-workshop.ts";
 
 let shop: LakeWorkshop;
 beforeEach(() => {
@@ -88,7 +88,7 @@ describe("requests of one job", () => {
     makeTable();
     const waiting = [1, 2].map((id) => new WaitingRows(shop.request(ids(id))));
     const late = waiting[0]!.answer.catch((error) => error.kind);
-    const rows = new RowsJob(shop, shop.catalog, EVENTS, waiting).run();
+    const rows = new RowsJob(shop, shop.catalog, EVENTS, waiting, FEW).run();
     waiting[0]!.failed(new Failure("unavailable", "late"));
     await rows;
     expect(await late).toBe("unavailable");
