@@ -62,6 +62,9 @@ export function createChildren(options: ChildrenOptions): Children {
     running.add(child);
     return child;
   };
+  const keep = (spare: RunningChild, role: ChildRole): void => {
+    spares.set(spare, { role, cancel: options.clock.after(SPARE_MS, () => spare.kill()) });
+  };
   return {
     start: (role, handlers) => {
       if (closed) throw new Error(`Cannot start a ${role} child: the node is closing`);
@@ -74,11 +77,12 @@ export function createChildren(options: ChildrenOptions): Children {
     },
     warm: (role, count) => {
       if (closed) return;
-      for (let more = count - spares.size; more > 0; more--) {
-        const spare = begin(role, IDLE);
-        const cancel = options.clock.after(SPARE_MS, () => spare.kill());
-        spares.set(spare, { role, cancel });
+      for (const [spare, { role: its, cancel }] of spares) {
+        if (its !== role) continue;
+        cancel();
+        keep(spare, role);
       }
+      for (let more = count - spares.size; more > 0; more--) keep(begin(role, IDLE), role);
     },
     close: async () => {
       closed = true;

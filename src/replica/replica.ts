@@ -169,11 +169,14 @@ export class Replica {
     return await this.#tenure.rewrite(await this.#requireOwner(), request);
   }
 
-  /** Names who should own the chain next, and owns it no more: every pending write is answered. */
-  async resign(successor: string, failure: Failure): Promise<void> {
+  /**
+   * Names who should own the chain next, and owns it no more: every pending write is answered.
+   * Followers hear of it by link when `released` resolves, which never rejects.
+   */
+  async resign(successor: string, failure: Failure, released?: Promise<void>): Promise<void> {
     const { owner } = this.#tenure;
     if (!owner) throw fenced(this.name, this.ownership?.claim.address);
-    await this.#tenure.resign(owner, successor);
+    await this.#tenure.resign(owner, successor, released);
     await this.release(failure);
   }
 

@@ -107,10 +107,11 @@ export class Tenure {
   }
 
   /**
-   * Hands the chain over: the newest claim's row says who should be next ("" for anybody). Resolves
-   * when that is durable; the caller then ends the tenure. Of `system` only (PROTOCOL section 8).
+   * Hands the chain over: the newest claim's row says who should be next ("" for anybody). It is told
+   * once `released` resolves: what other chains have in flight has come to everybody by then.
+   * Resolves when that is done; the caller then ends the tenure. Of `system` only (PROTOCOL section 8).
    */
-  async resign(owner: Owner, successor: string): Promise<number> {
+  async resign(owner: Owner, successor: string, released?: Promise<void>): Promise<number> {
     const { chain, durable, hooks } = this.#options;
     const { clock, node } = this.#parts;
     const claim = durable.ownership?.claim.epoch ?? 0;
@@ -132,6 +133,7 @@ export class Tenure {
       if (result.outcome === "lost") {
         throw result.everUnknown ? lostInDoubt(chain.name) : fenced(chain.name);
       }
+      await released;
       hooks.onDurable?.(chain.name, epoch.number, epoch.bytes);
       await durable.resigned(epoch);
       return epoch.number;

@@ -259,11 +259,7 @@ export class Membership {
         isLate: (ms) => this.links.hub?.isLate(ms) ?? false,
       }),
       onClaiming: (epoch, lead) => this.#work.claiming(epoch, lead),
-      onStepDown: (successor) => {
-        // The resignation itself needs one, which may have ended for want of work.
-        this.#options.warmWriters?.(1);
-        this.links.hub?.prepare(successor);
-      },
+      onStepDown: (successor) => this.links.hub?.prepare(successor),
       onWon: (claim) => {
         this.#preparation.won();
         this.links.lead(claim, this.#system().ownership?.term ?? 0);

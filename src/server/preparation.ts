@@ -14,6 +14,9 @@ import type { Replica } from "../replica/replica.ts";
 /** Processes that are started for databases before they are asked for. */
 const WRITERS_WARMED_MAX = 3;
 
+/** Shorter than processes are kept that nobody has asked for. */
+const WARM_EVERY_MS = 4_000;
+
 /** A claim of `system` that was checked so long ago stands for a look at its chain. */
 const JUST_WON_MS = 500;
 
@@ -36,6 +39,7 @@ export class Preparation {
   /** Where a look sent since is enough; undefined when nothing is known. */
   #currentSinceMs: number | undefined;
   #wonAtMs = -Infinity;
+  #warmAtMs = -Infinity;
 
   constructor(options: PreparationOptions) {
     this.#options = options;
@@ -70,6 +74,11 @@ export class Preparation {
     this.#recent.add(database);
     const [oldest] = this.#recent;
     if (this.#recent.size > DATABASES_PREPARED_MAX && oldest) this.#recent.delete(oldest);
+    const nowMs = this.#options.clock.monotonicMs();
+    if (nowMs < this.#warmAtMs || !this.#options.isFirst()) return;
+    // While there are writes somebody would wait for a process to begin.
+    this.#warmAtMs = nowMs + WARM_EVERY_MS;
+    this.soon();
   }
 
   /** The link to the leader has ended: what it sent last may not have come. */

@@ -224,3 +224,25 @@ test("a child that was started in advance is taken by the next start of its role
   await third.child.exited;
   expect(third.exits()).toBe(1);
 });
+
+test("a child in advance that is wished for again is kept for longer, and no second one started", async () => {
+  const due: (() => void)[] = [];
+  const manual: Clock = {
+    ...systemClock,
+    after: (ms, callback) => {
+      // What watches the memory of children looks much more often.
+      if (ms < 5_000) return systemClock.after(ms, callback);
+      due.push(callback);
+      return () => void due.splice(due.indexOf(callback), 1);
+    },
+  };
+  const log = silentLog;
+  const kept = createChildren({ command, clock: manual, log, directory });
+  kept.warm("reader", 1);
+  const [first] = due;
+  kept.warm("reader", 1);
+  expect([due.length, due[0] === first]).toEqual([1, false]);
+  due[0]?.();
+  await until(() => readdirSync(directory).length === 0);
+  await kept.close();
+});

@@ -175,6 +175,18 @@ describe("an owner that hands over", () => {
     expect(owner.ownership).toMatchObject({ term: 2, claim: { node: "n2", successor: null } });
   });
 
+  test("tells nobody before all other chains have told what they had", async () => {
+    ownerNode.systemClaim = null;
+    const others = Promise.withResolvers<void>();
+    const resigned = owner.resign("n2", stepping, others.promise);
+    bench.pass(1_000);
+    const durable = await bench.store.memory.head(key(3));
+    expect([durable !== null, told.map(({ epoch }) => epoch)]).toEqual([true, [1, 2]]);
+    others.resolve();
+    await bench.settle(resigned);
+    expect(told.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
+  });
+
   test("answers what is under way when it is durable, and refuses what waits [I3, I7]", async () => {
     const kindOf = (n: number) =>
       owner.execute(bench.write("INSERT INTO t VALUES (?)", [n])).then(

@@ -349,18 +349,19 @@ describe("a leader that steps down", () => {
 });
 
 test("a lead is not resigned by what was begun in the one before it", async () => {
-  const released = Promise.withResolvers<void>();
-  const one = await bench.started("n1", { release: () => released.promise });
-  const handing = one.leadership.stepDown("n2").catch(() => {});
+  const one = await bench.started("n1");
+  const resignation = held();
+  bench.store.next("create", resignation.fate, { key: CLAIM_2 });
+  const handing = bench.failure(one.leadership.stepDown("n2"));
+  await bench.settle(resignation.arrived);
   const other = await bench.process("n2");
   await bench.settle(other.system.claim(null));
-  await bench.failure(bench.settle(one.system.prove()));
+  resignation.release();
+  expect((await bench.settle(handing)).kind).toBe("elsewhere");
   kill(other);
   one.links.outcome = "refused";
   bench.pass(3_000);
   expect(one.leadership.claim).toBe(3);
-  released.resolve();
-  await bench.settle(handing);
   bench.pass(3_000);
   expect([one.leadership.claim, one.system.state]).toEqual([3, "owning"]);
 });

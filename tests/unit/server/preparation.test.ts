@@ -141,6 +141,9 @@ function world() {
 
 function standby(names: readonly string[], isFirst = true) {
   const done: string[] = [];
+  const warmed: number[] = [];
+  const timeline = new Timeline();
+  const clock = new SimulatedClock(timeline);
   const replicas = new Map(names.map((name) => [name, {
     name,
     state: "following",
@@ -151,22 +154,37 @@ function standby(names: readonly string[], isFirst = true) {
     },
   }]));
   const preparation = new Preparation({
-    clock: new SimulatedClock(new Timeline()),
+    clock,
     log: silentLog,
     replica: (name) => replicas.get(name) as unknown as Replica,
     prepare: ({ name }) => void done.push(`prepare ${name}`),
-    warm: (count) => void done.push(`warm ${count}`),
+    warm: (count) => void warmed.push(count),
     isFirst: () => isFirst,
   });
-  return { preparation, done };
+  const pass = (ms: number) => {
+    clock.after(ms, () => {});
+    timeline.step();
+  };
+  return { preparation, done, warmed, pass };
 }
 
-test("a standby that is about to be named starts a process for system and a few databases", () => {
-  const { preparation, done } = standby(["system", "a", "b"]);
-  preparation.soon();
-  for (const name of ["a", "b", "a"]) preparation.heard(name);
-  preparation.soon();
-  for (let n = 0; n < 9; n++) preparation.heard(`d${n}`);
-  preparation.soon();
-  expect(done).toEqual(["warm 1", "warm 3", "warm 4"]);
+describe("processes for what a standby is about to own", () => {
+  test("are started when it is named: for system and a few databases", () => {
+    const { preparation, warmed } = standby(["system", "a", "b"], false);
+    preparation.soon();
+    for (const name of ["a", "b", "a"]) preparation.heard(name);
+    preparation.soon();
+    for (let n = 0; n < 9; n++) preparation.heard(`d${n}`);
+    preparation.soon();
+    expect(warmed).toEqual([1, 3, 4]);
+  });
+
+  test("are kept ready by the first in line while there are writes", () => {
+    const { preparation, warmed, pass } = standby(["system", "a"]);
+    for (let ms = 0; ms <= 10_000; ms += 100) {
+      preparation.heard("a");
+      pass(100);
+    }
+    expect(warmed).toEqual([2, 2, 2]);
+  });
 });
