@@ -8,6 +8,7 @@ import { Failure, isFailure } from "../base/failure.ts";
 import { FORWARD_RETRY_MS, PEER_CALL_GRACE_MS } from "../base/limits.ts";
 import type { WriteRequest } from "../database/statement.ts";
 import type { WriteAnswer } from "../replica/write-queue.ts";
+import type { Belief } from "./next-leader.ts";
 
 /** An answer of another node: a JSON head and text. */
 export interface PeerAnswer {
@@ -19,6 +20,8 @@ export interface ForwardingOptions {
   readonly clock: Clock;
   /** The leader that this node has a link to and hears, that told that it leads, or will; else null. */
   leader(): string | null;
+  /** By which claim that node leads, as far as this one knows; goes with each request to it. */
+  belief(leader: string): Belief | null;
   /** This node leads: what waits for a leader is its own to do. */
   leads(): boolean;
   /** The last leader has resigned in favour of this node, which will lead in a moment. */
@@ -121,7 +124,7 @@ export class Forwarding {
 
   /** A leader that has a successor and still says nothing may be asleep: it is not waited for. */
   async #call(leader: string, { method, head, body, deadlineMs }: Question): Promise<PeerAnswer> {
-    const { clock, call, leader: known, leads } = this.#options;
+    const { clock, call, leader: known, leads, belief } = this.#options;
     const silent = Promise.withResolvers<never>();
     let state: "waiting" | "sent" | "given up" = "waiting";
     let cancel = () => {};
@@ -148,7 +151,7 @@ export class Forwarding {
     this.#waiting.add(look);
     try {
       return await Promise.race([
-        call(leader, method, { head: head(), body, deadlineMs, begin }),
+        call(leader, method, { head: { ...head(), ...belief(leader) }, body, deadlineMs, begin }),
         silent.promise,
       ]);
     } finally {

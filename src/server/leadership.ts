@@ -26,6 +26,7 @@ export class Leadership {
   #standingBy: StandingBy | null = null;
   #leading: Leading | null = null;
   #claim: number | null = null;
+  #over: number | null = null;
   #open = true;
   readonly #quiet: Quiet;
   #mayResign = true;
@@ -40,6 +41,11 @@ export class Leadership {
   /** Epoch of this node's claim in `system` while it leads. */
   get claim(): number | null {
     return this.#claim;
+  }
+
+  /** The claim of `system` before its newest own. */
+  get over(): number | null {
+    return this.#over;
   }
 
   /** True while nobody leads as far as this node knows, or a new leader is not ready. */
@@ -220,6 +226,7 @@ export class Leadership {
     this.#standingBy?.end();
     this.#standingBy = null;
     this.#quiet.claimed();
+    this.#over = before?.epoch ?? null;
     const claim = this.#claim = system.ownership?.claim.epoch ?? system.tip;
     if (system.ownership) { for (const heard of this.#waiting) heard(system.ownership); }
     log.info("this node leads", { reason, term: system.ownership?.term ?? 0, epoch: claim });

@@ -22,7 +22,7 @@ import type { LeadershipOptions } from "./leadership-options.ts";
 import { linkEvents } from "./link-events.ts";
 import type { LinkTransport } from "./links.ts";
 import { type OwnFacts, ownMember } from "./own-member.ts";
-import { NextLeader } from "./next-leader.ts";
+import { type Belief, isMeant, NextLeader } from "./next-leader.ts";
 import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
 import { Preparation } from "./preparation.ts";
 import { Proofs } from "./proofs.ts";
@@ -104,9 +104,11 @@ export class Membership {
     });
     this.forwarding = new Forwarding({
       clock,
-      leader: () =>
-        (this.leadership.isSeeking ? this.#next.node : null) ??
-          (this.leadership.isLeaderInDoubt ? null : this.links.leader),
+      leader: () => this.#asked()?.node ?? null,
+      belief: (leader) => {
+        const asked = this.#asked();
+        return asked?.node === leader ? asked.belief : null;
+      },
       isHeir: () => this.#next.heir === options.facts.node,
       leads: () => this.leadership.claim !== null,
       isElecting: () => this.leadership.isSeeking || this.leadership.isLeaderInDoubt,
@@ -186,6 +188,13 @@ export class Membership {
     };
   }
 
+  /** Throws `elsewhere` for a request that was meant for this node in another lead. */
+  checkMeant(asked: Readonly<Record<string, unknown>>): void {
+    const { claim, over } = this.leadership;
+    if (claim === null || isMeant(asked, claim, over)) return;
+    throw new Failure("elsewhere", "This was asked of a leader by another claim; nothing was done");
+  }
+
   /** Another node says that it leads: the chain tells whether it does. */
   async onTold(from: string, claim: number): Promise<void> {
     const system = this.#system();
@@ -198,6 +207,16 @@ export class Membership {
     if (this.leadership.claim === null) await system.follow();
     // Refused, it is deposed by now, which is what the other wanted.
     else await system.prove().catch(() => {});
+  }
+
+  /** Whom to ask what only a leader answers, and why. */
+  #asked(): { readonly node: string; readonly belief: Belief } | null {
+    const { leadership, links } = this;
+    const next = leadership.isSeeking ? this.#next.asked : null;
+    if (next !== null) return next;
+    const claim = links.linkedTo();
+    if (leadership.isLeaderInDoubt || links.leader === null || claim === null) return null;
+    return { node: links.leader, belief: { claim } };
   }
 
   #system(): Replica {

@@ -12,6 +12,23 @@ export interface NextLeaderOptions {
   isKnown(node: string): boolean;
 }
 
+/**
+ * By which claim of `system` a node leads as far as whoever asks it knows, or that it will lead by the
+ * next one after that. It goes with a request, so that one that comes late, to a node that was deposed
+ * and leads again, is not executed.
+ */
+export type Belief = { readonly claim: number } | { readonly after: number };
+
+/** Whether a node that leads by `claim`, made over `over`, is the leader that was meant. */
+export function isMeant(
+  asked: Readonly<Record<string, unknown>>,
+  claim: number,
+  over: number | null,
+): boolean {
+  if (typeof asked["claim"] === "number") return asked["claim"] === claim;
+  return typeof asked["after"] !== "number" || asked["after"] === over;
+}
+
 export class NextLeader {
   readonly #options: NextLeaderOptions;
   #told: { readonly node: string; readonly claim: number } = { node: "", claim: -1 };
@@ -39,10 +56,14 @@ export class NextLeader {
   }
 
   /** The one to ask; null for nobody. */
-  get node(): string | null {
+  get asked(): { readonly node: string; readonly belief: Belief } | null {
     const { claim, isKnown } = this.#options;
-    if (this.#told.claim >= (claim()?.epoch ?? 0)) return this.#told.node;
+    const told = this.#told;
+    if (told.claim >= (claim()?.epoch ?? 0)) {
+      return { node: told.node, belief: { claim: told.claim } };
+    }
     const { heir } = this;
-    return heir !== null && isKnown(heir) ? heir : null;
+    if (heir === null || !isKnown(heir)) return null;
+    return { node: heir, belief: { after: this.#resigned } };
   }
 }

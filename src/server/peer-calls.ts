@@ -139,6 +139,7 @@ export class PeerCalls {
     const fields: Readonly<Record<string, unknown>> = Object(head);
     if (name === "execute" || name === "prove") {
       await membership.forwarding.untilHeirLeads(deadlineMs);
+      membership.checkMeant(fields);
     }
     switch (name) {
       case "hears":

@@ -62,6 +62,7 @@ export class SimulatedProcess implements RunningProcess {
       forwarding: new Forwarding({
         clock,
         leader: () => null,
+        belief: () => null,
         leads: () => false,
         isHeir: () => false,
         isElecting: () => false,

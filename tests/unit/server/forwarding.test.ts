@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { drainMicrotasks } from "bun:jsc";
 import { Failure, type FailureKind } from "../../../src/base/failure.ts";
 import { Forwarding, type PeerAnswer } from "../../../src/server/forwarding.ts";
+import type { Belief } from "../../../src/server/next-leader.ts";
 import { SimulatedClock, Timeline } from "../../support/simulated-clock.ts";
 
 const DONE: PeerAnswer = { head: { epoch: 7 }, body: '{"results":[],"epoch":7}' };
@@ -13,6 +14,7 @@ function forwarding(answers: readonly (FailureKind | "done" | "silence")[]) {
   const clock = new SimulatedClock(timeline);
   const world = {
     leader: "n1" as string | null,
+    belief: null as { readonly node: string; readonly belief: Belief } | null,
     leads: false,
     isElecting: true,
     isHeir: false,
@@ -24,6 +26,7 @@ function forwarding(answers: readonly (FailureKind | "done" | "silence")[]) {
   const forwards = new Forwarding({
     clock,
     leader: () => world.leader,
+    belief: (node) => world.belief?.node === node ? world.belief.belief : null,
     leads: () => world.leads,
     isHeir: () => world.isHeir,
     isElecting: () => world.isElecting,
@@ -72,6 +75,19 @@ describe("a write that is forwarded", () => {
     expect(result.value).toEqual({ text: DONE.body, epoch: 7 });
     const head = { database: "orders", subject: "ann", idempotency_key: "k", timeout_ms: 899 };
     expect(world.sent).toEqual([["n1", "execute", head, '[{"sql":"SELECT 1"}]']]);
+  });
+
+  test("says by which claim its leader is believed to lead, anew each time it is sent", () => {
+    const { world, execute, until } = forwarding(["elsewhere", "done"]);
+    world.belief = { node: "n1", belief: { claim: 7 } };
+    execute();
+    until(1);
+    [world.leader, world.belief] = ["n2", { node: "n2", belief: { after: 7 } }];
+    until(500);
+    expect(world.sent).toMatchObject([
+      ["n1", "execute", { claim: 7 }, expect.anything()],
+      ["n2", "execute", { after: 7 }, expect.anything()],
+    ]);
   });
 
   test("is sent again where it did nothing", () => {
