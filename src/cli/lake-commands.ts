@@ -20,6 +20,11 @@ const INGEST_OPTIONS: readonly OptionSpec[] = [
   ...URL_OPTIONS,
   { name: "create", help: "make the table, from the beginning of the first file" },
   { name: "format", value: "FORMAT", help: "ndjson, json, csv or arrow, whatever the names say" },
+  {
+    name: "ack",
+    value: "WHEN",
+    help: "visible (default), or stored: done before the rows are visible, without a leader too",
+  },
   { name: "batch", value: "NAME", help: "rows of another batch are other rows" },
   {
     name: "timeout",
@@ -37,7 +42,8 @@ const INGEST_ABOUT =
   "broken off, and stores only what is missing. A piece is known by the lake, the table, the\n" +
   "path of the file, its place in it, its bytes and the batch; so rows that really are to be\n" +
   "stored twice need another --batch, and a file that has changed or grown is another one.\n" +
-  "A bad row stops the command and names its line; what was stored before stays stored.";
+  "A bad row stops the command and names its line; what was stored before stays stored.\n\n" +
+  "With --ack stored the rows are durable when the command is done, and visible soon after.";
 
 export const LAKE_COMMANDS: readonly Command[] = [
   {

@@ -103,6 +103,32 @@ test("an ingestion goes on by itself when its node is killed and starts again", 
   expect(await rowsOf(COUNTS("more"))).toEqual(EACH_ONCE);
 }, 120_000);
 
+test(
+  "an ingestion goes on with --ack stored, which promises no epoch, and stores each row once",
+  async () => {
+    const pad = "x".repeat(150);
+    const file = await write("soon.ndjson", (id) => `{"id":${id},"pad":"${pad}"}\n`);
+    await ingestHalf("soon", file);
+    const told = JSON.parse(
+      await lake("ingest", "web", "soon", file, "--create", "--ack", "stored", "--json"),
+    );
+    expect(told).toMatchObject({ rows: ROWS, visible_soon: expect.any(Number) });
+    expect([told.epoch, told.snapshot]).toEqual([undefined, undefined]);
+    await eventually(
+      "all rows are visible",
+      async () => (await rowsOf("SELECT count(*)::INT FROM soon"))[0]?.[0] === ROWS,
+    );
+    expect(await rowsOf(COUNTS("soon"))).toEqual(EACH_ONCE);
+    // Both ways know the keys of the other.
+    for (const ack of ["visible", "stored"]) {
+      expect(await lake("ingest", "web", "soon", file, "--ack", ack))
+        .toMatch(/^300000 rows in .*, epoch \d+\n$/);
+    }
+    expect(await rowsOf(COUNTS("soon"))).toEqual(EACH_ONCE);
+  },
+  120_000,
+);
+
 test("a lake is flushed, merged and expired by hand", async () => {
   for (const id of [1, 2, 3]) {
     const file = join(folder.path, `kept-${id}.ndjson`);
@@ -216,7 +242,7 @@ test("the catalog is a SQLite file with the lake's tables", async () => {
   expect(out).toContain(`\nATTACH 'ducklake:sqlite:${file}' AS "web" (READ_ONLY);\n`);
   const catalog = new Database(file, { readonly: true });
   const tables = catalog.query("SELECT table_name FROM ducklake_table ORDER BY 1").values();
-  expect(tables).toEqual([["bad"], ["events"], ["few"], ["kept"], ["more"], ["texts"]]);
+  expect(tables).toEqual([["bad"], ["events"], ["few"], ["kept"], ["more"], ["soon"], ["texts"]]);
   catalog.close();
   const listed = await lake("tables", "web");
   for (const [table] of tables) expect(listed).toContain(` ${table} `);
