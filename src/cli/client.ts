@@ -91,7 +91,7 @@ export class ApiClient {
       response = await this.#sendTo(location, request);
     }
     if (response.ok) return response;
-    throw await this.#failure(response);
+    throw await this.#failure(request, response);
   }
 
   async #sendTo(url: string, request: ApiRequest): Promise<Response> {
@@ -146,12 +146,20 @@ export class ApiClient {
     );
   }
 
-  async #failure(response: Response): Promise<Failure> {
+  async #failure(request: ApiRequest, response: Response): Promise<Failure> {
     const text = await response.text().catch(() => "");
+    const said = parseFailure(text);
+    if (said) return said;
+    // What stands before a node gives up on it, and does not know what the node did.
+    const kind = response.status >= 500 ? kindOfLost(request) : "unavailable";
     const start = text.slice(0, 200).trim();
-    return parseFailure(text) ??
-      new Failure("unavailable", `${this.url} answered ${response.status}: ${start}`);
+    return new Failure(kind, `${this.url} answered ${response.status}: ${start}`);
   }
+}
+
+/** True where no answer came: what became of the connection is the cause then. */
+export function isSilence(failure: Failure): boolean {
+  return failure.cause !== undefined;
 }
 
 /** What `{"error": …}` says; null for any other text. */

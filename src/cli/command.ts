@@ -36,6 +36,13 @@ export const URL_OPTIONS: readonly OptionSpec[] = [
   { name: "json", help: "print JSON, for programs" },
 ];
 
+const URLS_HELP = "addresses of nodes, with commas or given again; else HEADGATE_URL";
+
+/** For commands that any of several nodes may answer: one that does not is not the only one. */
+export const URLS_OPTIONS: readonly OptionSpec[] = URL_OPTIONS.map((option) =>
+  option.name === "url" ? { ...option, many: true, help: URLS_HELP } : option
+);
+
 export const PARAM: OptionSpec = {
   name: "param",
   short: "p",

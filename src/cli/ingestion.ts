@@ -10,7 +10,7 @@
  */
 import { Failure, isFailure } from "../base/failure.ts";
 import { CLI_REQUESTS_MAX } from "../base/lake-limits.ts";
-import type { RowsAnswer } from "../lake/rows-request.ts";
+import type { RowsAnswer, StoredRows } from "../lake/rows-request.ts";
 import type { IngestProgress } from "./ingest-progress.ts";
 import { type IngestRequest, type KeyParts, requestsOf } from "./ingest-requests.ts";
 import type { Source } from "./ingest-source.ts";
@@ -26,7 +26,9 @@ export interface IngestionOptions {
 export interface Ingested {
   readonly rows: number;
   readonly requests: number;
-  /** The newest that an answer named; 0 without rows. */
+  /** Of the rows, those that nobody has said to be visible yet. */
+  readonly unseen: number;
+  /** The newest that an answer named; 0 without rows. Says nothing of those that are unseen. */
   readonly snapshot: number;
   readonly epoch: number;
 }
@@ -39,6 +41,7 @@ export class Ingestion {
   readonly #stored = new StoredLines();
   #failed: { readonly number: number; readonly failure: unknown } | null = null;
   #requests = 0;
+  #unseen = 0;
   #snapshot = 0;
   #epoch = 0;
 
@@ -65,6 +68,7 @@ export class Ingestion {
     return {
       rows,
       requests: this.#requests,
+      unseen: this.#unseen,
       snapshot: this.#snapshot,
       epoch: this.#epoch,
     };
@@ -93,11 +97,17 @@ export class Ingestion {
     this.#running.add(running);
   }
 
-  #done(request: IngestRequest, { rows, snapshot, epoch }: RowsAnswer): void {
+  #done(request: IngestRequest, answer: RowsAnswer | StoredRows): void {
+    const { rows } = answer;
     this.#stored.add(request, rows);
     this.#progress.stored(rows, request.bytes.length);
-    this.#snapshot = Math.max(this.#snapshot, snapshot);
-    this.#epoch = Math.max(this.#epoch, epoch);
+    // Its epoch is from before the rows.
+    if ("stored" in answer) {
+      this.#unseen += rows;
+      return;
+    }
+    this.#snapshot = Math.max(this.#snapshot, answer.snapshot);
+    this.#epoch = Math.max(this.#epoch, answer.epoch);
   }
 
   /** What comes first in the files is what is told, whichever failed first. */

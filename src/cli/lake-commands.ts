@@ -1,14 +1,6 @@
 /** The commands for lakes. */
 import type { OptionSpec } from "./arguments.ts";
-import { type Command, PARAM, TIMEOUT, URL_OPTIONS } from "./command.ts";
-
-/** One that does not answer is not the only one. */
-const URLS: OptionSpec = {
-  name: "url",
-  value: "URL",
-  many: true,
-  help: "addresses of nodes, with commas or given again; else HEADGATE_URL",
-};
+import { type Command, PARAM, TIMEOUT, URLS_OPTIONS as URL_OPTIONS } from "./command.ts";
 
 const QUERY_OPTIONS: readonly OptionSpec[] = [
   ...URL_OPTIONS,
@@ -25,10 +17,14 @@ const QUERY_OPTIONS: readonly OptionSpec[] = [
 ];
 
 const INGEST_OPTIONS: readonly OptionSpec[] = [
-  URLS,
-  ...URL_OPTIONS.filter(({ name }) => name !== "url"),
+  ...URL_OPTIONS,
   { name: "create", help: "make the table, from the beginning of the first file" },
   { name: "format", value: "FORMAT", help: "ndjson, json, csv or arrow, whatever the names say" },
+  {
+    name: "ack",
+    value: "WHEN",
+    help: "visible (default), or stored: done before the rows are visible, without a leader too",
+  },
   { name: "batch", value: "NAME", help: "rows of another batch are other rows" },
   {
     name: "timeout",
@@ -46,7 +42,8 @@ const INGEST_ABOUT =
   "broken off, and stores only what is missing. A piece is known by the lake, the table, the\n" +
   "path of the file, its place in it, its bytes and the batch; so rows that really are to be\n" +
   "stored twice need another --batch, and a file that has changed or grown is another one.\n" +
-  "A bad row stops the command and names its line; what was stored before stays stored.";
+  "A bad row stops the command and names its line; what was stored before stays stored.\n\n" +
+  "With --ack stored the rows are durable when the command is done, and visible soon after.";
 
 export const LAKE_COMMANDS: readonly Command[] = [
   {
@@ -138,6 +135,50 @@ export const LAKE_COMMANDS: readonly Command[] = [
     ],
     count: [1, 1],
     run: async (args, around) => (await import("./lake.ts")).runCatalog(args, around),
+  },
+  {
+    name: "lake flush",
+    operands: "LAKE [TABLE]",
+    summary: "move rows from a lake's catalog into files",
+    about: "Moves rows that are in the catalog into Parquet files, of one table or of all. The\n" +
+      "leader does so by itself, by number and age.",
+    example: "headgate lake flush web events",
+    options: URL_OPTIONS,
+    count: [1, 2],
+    run: async (args, around) => (await import("./lake-upkeep.ts")).runFlush(args, around),
+  },
+  {
+    name: "lake merge",
+    operands: "LAKE [TABLE]",
+    summary: "make few files of many small ones",
+    about:
+      "Merges small files of one table, or of all, into as few as they can become. The leader\n" +
+      "does so by itself once there are some. Rows and snapshots stay what they were.",
+    example: "headgate lake merge web events",
+    options: URL_OPTIONS,
+    count: [1, 2],
+    run: async (args, around) => (await import("./lake-upkeep.ts")).runMerge(args, around),
+  },
+  {
+    name: "lake expire",
+    operands: "LAKE --older-than AGE | --before T",
+    summary: "remove old snapshots of a lake",
+    about:
+      "Removes the snapshots from before then: they can be read no more. The newest one stays.\n" +
+      "Files that only they could see are deleted when no restore can need them. Nothing\n" +
+      "expires by itself.",
+    example: "headgate lake expire web --older-than 7d",
+    options: [
+      ...URL_OPTIONS,
+      { name: "older-than", value: "AGE", help: "older than 90s, 30m, 12h or 7d" },
+      {
+        name: "before",
+        value: "T",
+        help: "from before this time, 2026-07-24T18:00:00Z or ms since 1970",
+      },
+    ],
+    count: [1, 1],
+    run: async (args, around) => (await import("./lake-upkeep.ts")).runExpire(args, around),
   },
   {
     name: "lake ingest",

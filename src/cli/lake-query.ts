@@ -8,10 +8,11 @@ import { CLI_TABLE_CHARACTERS_MAX, CLI_TABLE_ROWS_MAX } from "../base/lake-limit
 import type { JsonValue } from "../database/statement.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import { type ParsedArguments, UsageError } from "./arguments.ts";
-import { clientOf, parseFailure } from "./client.ts";
+import { parseFailure } from "./client.ts";
 import { lakeCell } from "./lake-cells.ts";
 import { lakePath } from "./lake.ts";
 import { LastLine, linesOf } from "./lines.ts";
+import { nodesClientOf } from "./nodes-client.ts";
 import { countText, sqlOf } from "./sql.ts";
 import { formatRows } from "./table.ts";
 import { parseAnswer, parseParameters, type ResultSet } from "./value.ts";
@@ -31,7 +32,7 @@ export async function runLakeQuery(args: ParsedArguments, around: Surroundings):
   const [lake = "", sql] = args.positionals;
   const format = formatOf(args, around);
   const body = { sql: sqlOf(sql, around), ...momentOf(args), ...optionsOf(args) };
-  const response = await clientOf(args, around).send({
+  const response = await nodesClientOf(args, around).send({
     method: "POST",
     path: `${lakePath(lake)}/query`,
     body,

@@ -2,8 +2,9 @@
 import type { LakeInfo } from "../lake/lakes.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import { type ParsedArguments, UsageError } from "./arguments.ts";
-import { type ApiRequest, clientOf } from "./client.ts";
+import type { ApiRequest } from "./client.ts";
 import { sizeText } from "./database.ts";
+import { nodesClientOf } from "./nodes-client.ts";
 import { saveAnswer } from "./save.ts";
 import { countText } from "./sql.ts";
 import { formatTable } from "./table.ts";
@@ -137,7 +138,7 @@ export async function runCatalog(args: ParsedArguments, around: Surroundings): P
   const file = args.text("output");
   if (file === undefined) throw new UsageError("Say where to write it: -o FILE");
   const path = `${lakePath(lake)}/catalog`;
-  const response = await clientOf(args, around).send({ method: "GET", path });
+  const response = await nodesClientOf(args, around).send({ method: "GET", path });
   const size = await saveAnswer(response, file);
   const epoch = Number(response.headers.get("headgate-epoch"));
   // A copy: what DuckDB would write to it, the lake would never know of.
@@ -152,13 +153,13 @@ export async function runCatalog(args: ParsedArguments, around: Surroundings): P
 }
 
 /** One request; its answer as JSON, or as text for people. */
-async function show<T>(
+export async function show<T>(
   args: ParsedArguments,
   around: Surroundings,
   request: ApiRequest,
   text: (answer: T) => string,
 ): Promise<number> {
-  const answer = await clientOf(args, around).json<T>(request);
+  const answer = await nodesClientOf(args, around).json<T>(request);
   around.write(args.has("json") ? `${JSON.stringify(answer)}\n` : text(answer));
   return 0;
 }

@@ -7,7 +7,7 @@ import { Failure, isFailure } from "../base/failure.ts";
 import { CLI_RETRY_MS, CLI_RETRY_MS_MAX, LAKE_TIMEOUT_MS } from "../base/lake-limits.ts";
 import { ANSWER_NODE_MS, TIMEOUT_MS_MAX } from "../base/limits.ts";
 import type { IngestFormat } from "../lake/ingest/format.ts";
-import type { RowsAnswer } from "../lake/rows-request.ts";
+import type { RowsAck, RowsAnswer, StoredRows } from "../lake/rows-request.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import type { ApiClient, ApiRequest } from "./client.ts";
 
@@ -21,6 +21,8 @@ const CONTENT_TYPES: Readonly<Record<IngestFormat, string>> = {
 export interface SenderOptions {
   /** From the root: "/v1/lakes/web/tables/events/rows". */
   readonly path: string;
+  /** When a node is to answer. */
+  readonly ack: RowsAck;
   /** How long one request is tried. */
   readonly timeoutMs: number;
 }
@@ -54,7 +56,7 @@ export class RowsSender {
    * Rejects with what is final at once, with the last failure when the time is over, and with
    * `uncertain` then if an attempt without an answer may have stored the rows.
    */
-  async send(rows: SentRows): Promise<RowsAnswer> {
+  async send(rows: SentRows): Promise<RowsAnswer | StoredRows> {
     const { clock, random } = this.#around;
     const deadlineMs = clock.monotonicMs() + this.#options.timeoutMs;
     let doubt: Failure | null = null;
@@ -64,7 +66,7 @@ export class RowsSender {
       const beganMs = clock.monotonicMs();
       const allowedMs = Math.max(1, Math.floor(Math.min(timeoutMs, deadlineMs - beganMs)));
       try {
-        return await this.#client(at).json<RowsAnswer>(this.#request(rows, allowedMs));
+        return await this.#client(at).json<RowsAnswer | StoredRows>(this.#request(rows, allowedMs));
       } catch (error) {
         if (!isFailure(error, "busy", "unavailable", "uncertain", "elsewhere")) throw error;
         if (error.kind === "uncertain") doubt = error;
@@ -91,6 +93,7 @@ export class RowsSender {
     const query = new URLSearchParams({
       timeout_ms: String(timeoutMs),
       ...(create && { create: "true" }),
+      ...(this.#options.ack === "stored" && { ack: "stored" }),
     });
     return {
       method: "POST",

@@ -103,6 +103,76 @@ test("an ingestion goes on by itself when its node is killed and starts again", 
   expect(await rowsOf(COUNTS("more"))).toEqual(EACH_ONCE);
 }, 120_000);
 
+test(
+  "an ingestion goes on with --ack stored, which promises no epoch, and stores each row once",
+  async () => {
+    const pad = "x".repeat(150);
+    const file = await write("soon.ndjson", (id) => `{"id":${id},"pad":"${pad}"}\n`);
+    await ingestHalf("soon", file);
+    const told = JSON.parse(
+      await lake("ingest", "web", "soon", file, "--create", "--ack", "stored", "--json"),
+    );
+    expect(told).toMatchObject({ rows: ROWS, visible_soon: expect.any(Number) });
+    expect([told.epoch, told.snapshot]).toEqual([undefined, undefined]);
+    await eventually(
+      "all rows are visible",
+      async () => (await rowsOf("SELECT count(*)::INT FROM soon"))[0]?.[0] === ROWS,
+    );
+    expect(await rowsOf(COUNTS("soon"))).toEqual(EACH_ONCE);
+    // Both ways know the keys of the other.
+    for (const ack of ["visible", "stored"]) {
+      expect(await lake("ingest", "web", "soon", file, "--ack", ack))
+        .toMatch(/^300000 rows in .*, epoch \d+\n$/);
+    }
+    expect(await rowsOf(COUNTS("soon"))).toEqual(EACH_ONCE);
+  },
+  120_000,
+);
+
+test("a lake is flushed, merged and expired by hand", async () => {
+  for (const id of [1, 2, 3]) {
+    const file = join(folder.path, `kept-${id}.ndjson`);
+    await Bun.write(file, `{"id":${id}}\n`);
+    await lake("ingest", "web", "kept", file, "--create");
+    expect(await lake("flush", "web", "kept"))
+      .toMatch(/^flushed 1 row into 1 file in epoch \d+\n$/);
+  }
+  expect(await lake("flush", "web", "kept")).toBe("there is nothing to flush\n");
+  expect(await lake("merge", "web", "kept")).toMatch(/^merged 3 files into 1 in epoch \d+\n$/);
+  expect(JSON.parse(await lake("merge", "web", "kept", "--json")))
+    .toMatchObject({ merged: 0, into: 0 });
+  expect(await rowsOf("SELECT count(*)::INT, sum(id)::INT FROM kept")).toEqual([[3, 6]]);
+  // In a lake of its own: other tests read what was.
+  await lake("create", "old");
+  const file = join(folder.path, "kept-1.ndjson");
+  await lake("ingest", "old", "kept", file, "--create");
+  expect(await lake("expire", "old", "--older-than", "1d")).toBe("there is nothing to expire\n");
+  expect(await lake("expire", "old", "--older-than", "0s"))
+    .toMatch(/^expired \d+ snapshots in epoch \d+\n$/);
+  expect(JSON.parse(await lake("snapshots", "old", "--json")).snapshots).toHaveLength(1);
+  await lake("drop", "old");
+}, 60_000);
+
+test("a command goes on from an address where nobody is, a change too", async () => {
+  const urls = `http://127.0.0.1:1,${node.url}`;
+  for (
+    const args of [["create", "far"], ["list"], ["tables", "far"], ["flush", "far"], [
+      "drop",
+      "far",
+    ]]
+  ) expect(await headgate(["lake", ...args, "--url", urls])).toMatchObject({ code: 0, err: "" });
+  const environment = { HEADGATE_URL: urls };
+  expect(await headgate(["lake", "query", "web", "SELECT 1", "--format", "csv"], environment))
+    .toMatchObject({ code: 0, err: "" });
+  const nobody = ["--url", "http://127.0.0.1:1", "--url", "http://127.0.0.1:2"];
+  expect(await headgate(["lake", "create", "far", ...nobody])).toEqual({
+    code: 3,
+    out: "",
+    err: "unavailable: Cannot reach any of http://127.0.0.1:1, http://127.0.0.1:2: " +
+      "is a node running there?\n",
+  });
+}, 60_000);
+
 test("the same rows are stored again in another batch, out of a compressed file too", async () => {
   const file = join(folder.path, "few.ndjson.gz");
   await Bun.write(file, gzipSync('{"id":1}\n{"id":2}\n'));
@@ -172,7 +242,7 @@ test("the catalog is a SQLite file with the lake's tables", async () => {
   expect(out).toContain(`\nATTACH 'ducklake:sqlite:${file}' AS "web" (READ_ONLY);\n`);
   const catalog = new Database(file, { readonly: true });
   const tables = catalog.query("SELECT table_name FROM ducklake_table ORDER BY 1").values();
-  expect(tables).toEqual([["bad"], ["events"], ["few"], ["more"], ["texts"]]);
+  expect(tables).toEqual([["bad"], ["events"], ["few"], ["kept"], ["more"], ["soon"], ["texts"]]);
   catalog.close();
   const listed = await lake("tables", "web");
   for (const [table] of tables) expect(listed).toContain(` ${table} `);

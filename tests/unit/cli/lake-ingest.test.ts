@@ -187,6 +187,60 @@ describe("lake ingest", () => {
   });
 });
 
+describe("lake ingest --ack stored", () => {
+  const file = () => commands.file("a.ndjson", '{"id":1}\n{"id":2}\n');
+  /** As a node answers that has the rows in the bucket, and knows the catalog until epoch 7. */
+  const staging = (request: RowsRequest) => ({
+    rows: storing(request).rows,
+    stored: "lakes/web/staged/x.json",
+    epoch: 7,
+  });
+
+  test("asks for it, and promises no snapshot and no epoch", async () => {
+    commands.answers.store = staging;
+    const { code, out } = await ingest(file(), "--ack", "stored");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^2 rows in \d\.\d s, \d+ rows\/s, stored, visible soon\n$/);
+    const { seconds, rows_per_second, ...told } = JSON.parse(
+      (await ingest(file(), "--ack", "stored", "--json")).out,
+    );
+    expect(told).toEqual({ rows: 2, requests: 1, visible_soon: 2, bytes: 18 });
+    expect([typeof seconds, typeof rows_per_second]).toEqual(["number", "number"]);
+    expect(commands.stored.map(({ ack }) => ack)).toEqual(["stored", "stored"]);
+  });
+
+  test("has the keys that it has otherwise, and names the epoch of what is visible", async () => {
+    expect((await ingest(file(), "--ack", "stored")).out).toEndWith(", epoch 8\n");
+    await ingest(file(), "--ack", "visible");
+    await ingest(file());
+    expect(commands.stored.map(({ ack }) => ack)).toEqual(["stored", "visible", "visible"]);
+    expect(new Set(keys()).size).toBe(1);
+  });
+
+  test("says how many of the rows are not visible where some are", async () => {
+    const text = long(40);
+    commands.answers.store = (request: RowsRequest) =>
+      Buffer.from(request.body.subarray(0, 8)).toString() === '{"id":0,'
+        ? storing(request)
+        : staging(request);
+    const path = commands.file("long.ndjson", text);
+    const told = JSON.parse((await ingest(path, "--ack", "stored", "--json")).out);
+    expect(told).toMatchObject({ rows: 40, requests: 3 });
+    expect(told.visible_soon).toBeGreaterThan(0);
+    expect(told.visible_soon).toBeLessThan(40);
+    expect(Object.keys(told)).not.toContain("epoch");
+    expect((await ingest(path, "--ack", "stored")).out).toEndWith(", stored, visible soon\n");
+  });
+
+  test("is nothing else", async () => {
+    expect(await ingest(file(), "--ack", "later")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining('--ack is "later"; allowed: visible, stored'),
+    });
+    expect(commands.stored).toEqual([]);
+  });
+});
+
 describe("lake ingest, when a node does not take a request", () => {
   const file = () => commands.file("a.ndjson", '{"id":1}\n');
 

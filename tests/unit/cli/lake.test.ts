@@ -57,6 +57,102 @@ describe("lake", () => {
     ]);
   });
 
+  test("flush, merge and expire say what they did, or that there was nothing", async () => {
+    Object.assign(commands.answers, {
+      flush: { rows: 1, files: 1, epoch: 5 },
+      merge: { merged: 12, into: 2, epoch: 6 },
+      expire: { snapshots: 4, files: 1, epoch: 7 },
+    });
+    expect(await run("flush", "web"))
+      .toMatchObject({ code: 0, out: "flushed 1 row into 1 file in epoch 5\n" });
+    expect((await run("merge", "web", "logs.events")).out)
+      .toBe("merged 12 files into 2 in epoch 6\n");
+    expect((await run("expire", "web", "--older-than", "7d")).out)
+      .toBe("expired 4 snapshots in epoch 7; 1 file can go after the restore window\n");
+    expect(JSON.parse((await run("merge", "web", "events", "--json")).out))
+      .toEqual({ merged: 12, into: 2, epoch: 6 });
+    const { seen } = commands.node.memoryLakes;
+    expect(seen.map(({ call, arguments: given }) => [call, ...given])).toEqual([
+      ["flush", "web", null],
+      ["merge", "web", { schema: "logs", name: "events" }],
+      ["expire", "web", { ageMs: 7 * 86_400_000 }],
+      ["merge", "web", { schema: "main", name: "events" }],
+    ]);
+    Object.assign(commands.answers, {
+      flush: { rows: 0, files: 0, epoch: 0 },
+      merge: { merged: 0, into: 0, epoch: 0 },
+      expire: { snapshots: 0, files: 0, epoch: 9 },
+    });
+    expect((await run("flush", "web", "events")).out).toBe("there is nothing to flush\n");
+    expect((await run("merge", "web")).out).toBe("there is nothing to merge\n");
+    expect((await run("expire", "web", "--older-than", "0s")).out)
+      .toBe("there is nothing to expire\n");
+  });
+
+  test("expire takes an age or a time, one of them", async () => {
+    commands.answers.expire = { snapshots: 0, files: 0, epoch: 9 };
+    const time = "2026-07-24T18:00:00Z";
+    for (const before of [time, `${Date.parse(time)}`]) {
+      await run("expire", "web", "--before", before);
+    }
+    expect(commands.node.memoryLakes.seen.map(({ arguments: [, wish] }) => wish))
+      .toEqual(Array(2).fill({ beforeMs: Date.parse(time) }));
+    expect(await run("expire", "web")).toMatchObject({
+      code: 2,
+      err: expect.stringContaining("Say what is to go: --older-than AGE or --before T"),
+    });
+    expect((await run("expire", "web", "--older-than", "7d", "--before", "1")).code).toBe(2);
+    expect(await run("expire", "web", "--older-than", "a week")).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('older_than is "a week"; allowed: a duration, as in "90s"'),
+    });
+  });
+
+  test("is reached at any of some addresses", async () => {
+    const nobody = "http://127.0.0.1:1";
+    const web = { name: "web", data_path: "s3://b/lakes/web/data/" };
+    Object.assign(commands.answers, {
+      create: web,
+      list: [web],
+      drop: { epoch: 9 },
+      tables: { value: [], epoch: 4 },
+      table: {
+        table: { id: 1, schema: "main", name: "t", version: 1, columns: [] },
+        rows: 0,
+        bytes: 0,
+        epoch: 4,
+      },
+      snapshots: { value: [], epoch: 4 },
+      flush: { rows: 0, files: 0, epoch: 0 },
+      merge: { merged: 0, into: 0, epoch: 0 },
+      expire: { snapshots: 0, files: 0, epoch: 9 },
+    });
+    answer('{"columns":["a"],"types":["INTEGER"]}\n', '{"rows":0}\n');
+    for (
+      const args of [
+        ["create", "web"],
+        ["list"],
+        ["drop", "web"],
+        ["tables", "web"],
+        ["describe", "web", "t"],
+        ["snapshots", "web"],
+        ["flush", "web"],
+        ["merge", "web"],
+        ["expire", "web", "--older-than", "7d"],
+        ["query", "web", "SELECT 1"],
+        ["catalog", "web", "-o", join(commands.directory, "web.sqlite")],
+      ]
+    ) {
+      for (const urls of [["--url", `${nobody},${commands.url}`], ["--url", nobody, "--url"]]) {
+        const all = urls.length === 2 ? urls : [...urls, commands.url];
+        expect(await run(...args, ...all)).toMatchObject({ code: 0, err: "" });
+      }
+    }
+    expect((await run("list", "--url", `${commands.url},ftp://x`)).code).toBe(2);
+    expect((await commands.run(["lake", "list"], { url: `${nobody}, ${commands.url}` })).code)
+      .toBe(0);
+  });
+
   test("catalog writes the file and prints the statement that attaches it", async () => {
     const file = join(commands.directory, "it's.sqlite");
     const { code, out } = await run("catalog", "web", "-o", file);
