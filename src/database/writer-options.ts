@@ -12,6 +12,8 @@ export interface OpenWorkspaceOptions {
   readonly pageSize: number;
   readonly children: Children;
   readonly clock: Clock;
+  /** How far the store's clock is ahead of this one, in ms; kept answers are dated by it (I11). */
+  readonly clockOffsetMs?: () => number;
   readonly log: Log;
   /** The database's name, for messages. */
   readonly name: string;

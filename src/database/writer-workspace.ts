@@ -152,9 +152,10 @@ export class WriterWorkspace implements Workspace {
     this.#serial = sending.serial + sending.requests.length;
     // The progress file holds 32 bits; 0 says that nothing runs.
     if (this.#serial > 0x7fff_ffff) this.#serial = 1;
+    const { clock, clockOffsetMs } = this.#options;
     this.#process.send({
       ...executeMessage(sending, batch.alone, this.#epochBytesMax),
-      nowMs: this.#options.clock.nowMs(),
+      nowMs: clock.nowMs() + (clockOffsetMs?.() ?? 0),
     });
     this.#watch.begin(sending.deadlineMs);
   }

@@ -89,7 +89,10 @@ export function assembleParts(options: AssemblyOptions): Assembly {
   });
   const workspaces = new PreparedWorkspaces(clock, log, (name, image, pageSize) => {
     const directory = memory.temporary(`workspace-${name}`);
-    return openWorkspace({ directory, image, pageSize, children, clock, log, name });
+    const clockOffsetMs = () => store.clockOffsetMs();
+    return openWorkspace({
+      ...{ directory, image, pageSize, children, clock, clockOffsetMs, log, name },
+    });
   });
   const imageParts = { clock, log, conflictMs: limits.replication_conflict_ms };
   const parts: Parts = {

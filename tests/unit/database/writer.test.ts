@@ -60,8 +60,14 @@ beforeEach(async () => {
 
 afterEach(async () => await workspace.close());
 
-function open(image: Image | null, clock: Clock = systemClock, pageSize = 4096) {
+function open(
+  image: Image | null,
+  clock: Clock = systemClock,
+  pageSize = 4096,
+  clockOffsetMs?: () => number,
+) {
   return openWorkspace({
+    ...(clockOffsetMs && { clockOffsetMs }),
     directory: join(directory, "workspace"),
     image,
     pageSize,
@@ -414,6 +420,18 @@ describe("over an image", () => {
     expect(pages.head?.header.maxEpoch).toBe(4);
     expect(rows()).toEqual([5]);
     await from.close();
+  });
+
+  test("a kept answer is dated by the store's clock [I11]", async () => {
+    await workspace.close();
+    pages = new Pages(4096);
+    const hourMs = 3_600_000;
+    workspace = await open(null, systemClock, 4096, () => hourMs);
+    const beforeMs = Date.now() + hourMs;
+    await batch({ ...request("CREATE TABLE t(id, a)"), idempotencyKey: "k" });
+    const [[at]] = pages.values("SELECT at FROM _headgate_requests") as [[number]];
+    expect(at).toBeGreaterThanOrEqual(beforeMs);
+    expect(at).toBeLessThanOrEqual(Date.now() + hourMs);
   });
 
   test("a rewrite to a file takes its content and not its machinery", async () => {
