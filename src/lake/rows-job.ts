@@ -12,6 +12,7 @@ import type { JobTerms } from "./intake.ts";
 import { type KnownTables, ofTable } from "./known-tables.ts";
 import { runJob } from "./job-loop.ts";
 import type { LakeCatalog } from "./lake-catalog.ts";
+import type { CatalogRead } from "./lake-databases.ts";
 import { fittingRows } from "./fitting-rows.ts";
 import { makeTable, noTable } from "./make-table.ts";
 import { dataName, type LakeFiles } from "./lake-files.ts";
@@ -63,6 +64,7 @@ export class RowsJob {
 
   /** One attempt; what is still to be done stays in `#left`. */
   async #store(bodies: ReadonlyMap<WaitingRows, BodyPlace>): Promise<void> {
+    if (await this.#isKnownHere()) return;
     const table = await this.#find(bodies);
     if (table === null) return;
     const places = this.#left.flatMap((waiting) => bodies.get(waiting) ?? []);
@@ -115,6 +117,18 @@ export class RowsJob {
     const freshness = { level: "linearizable", deadlineMs: this.#deadlineMs } as const;
     const now = await this.#parts.tables.refresh(this.#catalog, this.#table, freshness);
     return now?.uuid !== table.uuid || now.version !== table.version;
+  }
+
+  /** Much that is sent again is not read and uploaded again, where its key has come to this node. */
+  async #isKnownHere(): Promise<boolean> {
+    const bytes = this.#left.reduce((sum, { request }) => sum + request.body.length, 0);
+    if (bytes < LOAD_INLINED_BYTES_MAX || !this.#left.some(({ request }) => request.key)) {
+      return false;
+    }
+    const before = this.#left.length;
+    // Where this node cannot tell, whoever leads will.
+    await this.#answerKnown("local").catch(() => {});
+    return this.#left.length < before;
   }
 
   /** What fits the lake no more may have fitted when it was stored. True if somebody was answered. */
@@ -173,9 +187,9 @@ export class RowsJob {
   }
 
   /** Requests that were done before get the answer of then. */
-  async #answerKnown(): Promise<void> {
+  async #answerKnown(level: CatalogRead["level"] = "linearizable"): Promise<void> {
     const keyed = this.#left.flatMap(({ request }) => request.key ?? []);
-    const freshness = { level: "linearizable", deadlineMs: this.#deadlineMs } as const;
+    const freshness = { level, deadlineMs: this.#deadlineMs };
     const { value, epoch } = await this.#catalog.ask(findKeys(keyed), freshness);
     const known = new Map(value.map((one) => [`${one.subject}\n${one.key}`, one]));
     const nameOf = ({ request: { key } }: WaitingRows) => `${key?.subject}\n${key?.key}`;

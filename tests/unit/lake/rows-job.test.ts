@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { Failure } from "../../../src/base/failure.ts";
+import { LOAD_INLINED_BYTES_MAX } from "../../../src/base/lake-limits.ts";
 import { addColumn } from "../../../src/lake/catalog/alter-table.ts";
 import { dropTable } from "../../../src/lake/catalog/create-table.ts";
 import type { RowsRequest } from "../../../src/lake/rows-request.ts";
@@ -28,6 +29,36 @@ const keyed = (key: string, hash: string) => ({ key: { subject: "ann", key, hash
 const kinds = (settled: readonly PromiseSettledResult<unknown>[]) =>
   settled.map((one) => one.status === "fulfilled" ? "stored" : (one.reason as Failure).kind);
 const job = (...requests: RowsRequest[]) => shop.job(requests);
+
+describe("a large request that is sent again with its key", () => {
+  const large = `{"id":1,"text":"${"x".repeat(LOAD_INLINED_BYTES_MAX)}"}`;
+
+  test("is answered by what this node knows, and stores no file again", async () => {
+    shop.stored.createTable("events", wish("id", "int64"), wish("text", "varchar"));
+    const once = shop.request(large, keyed("k", "one"));
+    const [first] = await job(once);
+    const stored = await shop.store.list("");
+    const again = await job(once);
+    expect(again).toMatchObject([{ value: { rows: 1, snapshot: 2 } }]);
+    expect([first!.status, stored.objects.length, shop.changes]).toEqual(["fulfilled", 1, 1]);
+    expect(await shop.store.list("")).toEqual(stored);
+  });
+
+  test("with other rows is refused", async () => {
+    shop.stored.createTable("events", wish("id", "int64"), wish("text", "varchar"));
+    await job(shop.request(large, keyed("k", "one")));
+    expect(kinds(await job(shop.request(large, keyed("k", "two"))))).toEqual(["conflict"]);
+  });
+
+  test("is stored once by whoever leads, where this node does not know it yet", async () => {
+    shop.stored.createTable("events", wish("id", "int64"), wish("text", "varchar"));
+    const behind = shop.stored;
+    await job(shop.request(large, keyed("k", "one")));
+    shop.local = new LakeCatalog();
+    expect(kinds(await job(shop.request(large, keyed("k", "one"))))).toEqual(["stored"]);
+    expect([behind === shop.stored, shop.changes]).toEqual([true, 1]);
+  });
+});
 
 describe("requests of one job", () => {
   test("make one snapshot, and each is told its own rows", async () => {
