@@ -48,6 +48,7 @@ export class Owner {
   #inFlight: Promise<void> = Promise.resolve();
   #cancelLook: (() => void) | null = null;
   readonly #ended: Promise<void>;
+  #closed: Promise<void> = Promise.resolve();
 
   constructor(parts: Parts, options: OwnerOptions) {
     this.#parts = parts;
@@ -115,7 +116,10 @@ export class Owner {
     return this.#landing.applied;
   }
 
-  /** Ends the loop: what executes is finished and answered, what waits is refused. */
+  /**
+   * Ends the loop: what executes is finished and answered, what waits is refused. The workspace ends
+   * after that: a successor need not wait for a process of this node.
+   */
   async stop(failure: Failure): Promise<void> {
     this.#open = false;
     this.#queue.refuse(failure);
@@ -127,7 +131,17 @@ export class Owner {
     await this.#landing.answered;
     this.#close(failure);
     await this.#ended;
-    await this.#workspace.close();
+    this.#closed = this.#workspace.close().catch((error) =>
+      this.#parts.log.warn("could not close a workspace", {
+        database: this.#options.chain.name,
+        cause: describe(error),
+      })
+    );
+  }
+
+  /** Resolves when the workspace of an owner that was stopped has ended. */
+  get closed(): Promise<void> {
+    return this.#closed;
   }
 
   /**

@@ -216,7 +216,9 @@ export class Replica {
     this.#follower.stop();
     this.#snapshots.close();
     this.#life.enter("close");
-    await this.#tenure.end()?.stop(failure);
+    const owner = this.#tenure.end();
+    await owner?.stop(failure);
+    await owner?.closed;
     await this.#durable.replace(null);
   }
 
