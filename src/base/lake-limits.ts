@@ -91,6 +91,10 @@ export const LAKE_CACHE_BYTES_MAX = 512 * MIB;
 export const LAKE_FETCHES_MAX = 8;
 /** Attempts at storing rows of a table that changes meanwhile. */
 export const LAKE_JOB_ATTEMPTS_MAX = 5;
+/** Attempts at a change of the columns of a table that others change meanwhile. */
+export const LAKE_COLUMNS_CHANGE_ATTEMPTS_MAX = 5;
+/** How long rows that do not fit wait to hear whether their table has changed, where nobody need lead. */
+export const STAGED_MISFITS_ASK_MS = 1_000;
 /** What one job stores, and jobs of one table at the same time. */
 export const LAKE_JOB_BYTES_MAX = 16 * MIB;
 export const LAKE_JOB_REQUESTS_MAX = 4_096;

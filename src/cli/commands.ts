@@ -3,6 +3,7 @@ import { ACCESS_COMMANDS } from "./access-commands.ts";
 import type { OptionSpec } from "./arguments.ts";
 import { CLUSTER_COMMANDS } from "./cluster-commands.ts";
 import { type Command, PARAM, TIMEOUT, URL_OPTIONS } from "./command.ts";
+import { LAKE_COLUMN_COMMANDS } from "./lake-column-commands.ts";
 import { LAKE_COMMANDS } from "./lake-commands.ts";
 import { CONFIG_OPTIONS } from "./settings.ts";
 
@@ -197,6 +198,7 @@ export const COMMANDS: readonly Command[] = [
   ...CLUSTER_COMMANDS,
   ...DATABASE,
   ...LAKE_COMMANDS,
+  ...LAKE_COLUMN_COMMANDS,
   ...ACCESS_COMMANDS,
   ...REST,
 ];

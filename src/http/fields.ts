@@ -5,16 +5,21 @@ import { shown } from "../base/shown.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-export function fieldsOf(body: unknown, allowed: readonly string[]): Fields {
+/** `path`: where it stands, as the failure names it. */
+export function fieldsOf(
+  body: unknown,
+  allowed: readonly string[],
+  path = "The body",
+): Fields {
   if (typeof body !== "object" || body === null || Array.isArray(body)) {
-    throw wrong("The body", body, `an object with ${allowed.join(", ")}`);
+    throw wrong(path, body, `an object with ${allowed.join(", ")}`);
   }
   for (const key in body) {
     if (!allowed.includes(key)) {
       const shown = JSON.stringify(key.slice(0, 80));
       throw new Failure(
         "invalid",
-        `The body's key ${shown} is unknown; allowed: ${allowed.join(", ")}`,
+        `${path}'s key ${shown} is unknown; allowed: ${allowed.join(", ")}`,
       );
     }
   }

@@ -72,20 +72,22 @@ export function parseTable(body: unknown): TableName & { columns: readonly Colum
 function parseColumns(value: unknown, path: string, depth: number): readonly ColumnWish[] {
   const isList = Array.isArray(value) && value.length > 0 && value.length <= LAKE_COLUMNS_MAX;
   if (!isList || depth > DEPTH_MAX) throw wrong(path, value, "a list of columns");
-  return value.map((column: unknown, index) => {
-    const at = `${path}[${index}]`;
-    const { name, type, nullable = true, children = [] } = fieldsOf(column, COLUMN_KEYS);
-    if (typeof name !== "string" || name === "") throw wrong(`${at}.name`, name, "a name");
-    if (typeof nullable !== "boolean") throw wrong(`${at}.nullable`, nullable, "true or false");
-    return {
-      name,
-      type: typeOf(type, `${at}.type`),
-      nullable,
-      children: Array.isArray(children) && children.length === 0
-        ? []
-        : parseColumns(children, `${at}.children`, depth + 1),
-    };
-  });
+  return value.map((column: unknown, index) => parseColumn(column, `${path}[${index}]`, depth));
+}
+
+/** `{"name", "type", "nullable"?, "children"?}`; `at` is where it stands in the body. */
+export function parseColumn(value: unknown, at: string, depth = 0): ColumnWish {
+  const { name, type, nullable = true, children = [] } = fieldsOf(value, COLUMN_KEYS, at);
+  if (typeof name !== "string" || name === "") throw wrong(`${at}.name`, name, "a name");
+  if (typeof nullable !== "boolean") throw wrong(`${at}.nullable`, nullable, "true or false");
+  return {
+    name,
+    type: typeOf(type, `${at}.type`),
+    nullable,
+    children: Array.isArray(children) && children.length === 0
+      ? []
+      : parseColumns(children, `${at}.children`, depth + 1),
+  };
 }
 
 const COLUMN_KEYS = ["name", "type", "nullable", "children"];

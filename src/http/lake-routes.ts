@@ -12,6 +12,7 @@ import { ofLake } from "../lake/lake-failure.ts";
 import type { LakeQueryAnswer } from "../lake/lakes.ts";
 import { fileAnswer, jsonAnswer, wrongMethod } from "./answer.ts";
 import type { BodyReader } from "./body.ts";
+import { parseColumnChange } from "./column-requests.ts";
 import type { Guard } from "./guard.ts";
 import {
   parseExpiry,
@@ -145,11 +146,19 @@ function tableRoutes(app: Hono, parts: HttpParts, bodies: BodyReader, guard: Gua
     );
     return jsonAnswer(parts, { ...tableJson(table), rows, file_bytes: bytes, epoch });
   });
+  app.patch(TABLE, async (c) => {
+    const name = tableName(c.req.param("table") ?? "");
+    const change = parseColumnChange(await bodies.json(c.req.raw));
+    return jsonAnswer(parts, {
+      ...name,
+      ...await lakes.changeColumns(lakeOf(c), name, change),
+    });
+  });
   app.delete(TABLE, async (c) => {
     const name = tableName(c.req.param("table") ?? "");
     return jsonAnswer(parts, await lakes.dropTable(lakeOf(c), name));
   });
-  app.all(TABLE, (c) => wrongMethod(parts, c.req.raw, "GET, HEAD, DELETE"));
+  app.all(TABLE, (c) => wrongMethod(parts, c.req.raw, "GET, HEAD, PATCH, DELETE"));
 
   app.post(`${TABLE}/rows`, async (c) => {
     const request = c.req.raw;

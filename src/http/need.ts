@@ -54,7 +54,9 @@ function lakeNeed(method: string, reads: boolean, path: string): Need {
   if (!isDatabaseName(name) || part === undefined) return NEEDS_ADMIN;
   if (rows === "rows") return { kind: "scope", action: "ingest", name };
   if (part === "tables" && !reads) {
-    return method === "POST" ? { kind: "scope", action: "write", name } : NEEDS_ADMIN;
+    // Who may make a table may change its columns.
+    const changes = method === "POST" || method === "PATCH";
+    return changes ? { kind: "scope", action: "write", name } : NEEDS_ADMIN;
   }
   const isRead = reads ? READ_PARTS.has(part) : part === "query";
   return isRead ? { kind: "scope", action: "read", name } : NEEDS_ADMIN;

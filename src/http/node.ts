@@ -14,6 +14,7 @@ export interface HeadgateNode {
     | "tables"
     | "table"
     | "createTable"
+    | "changeColumns"
     | "dropTable"
     | "snapshots"
     | "enter"

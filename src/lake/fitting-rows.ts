@@ -5,16 +5,17 @@ import { toFailure } from "../database/sql-error.ts";
 import type { Loaded } from "./load/message.ts";
 import type { WaitingRows } from "./waiting-rows.ts";
 
-/** How many rows each has. Answers those whose rows do not fit, and those that have none. */
+/** How many rows each has. Answers those that have none; those whose rows do not fit, by `onMisfit`. */
 export function fittingRows(
   requests: readonly WaitingRows[],
   { bodies }: Pick<Loaded, "bodies">,
+  onMisfit = (waiting: WaitingRows, failure: Failure): void => waiting.failed(failure),
 ): ReadonlyMap<WaitingRows, number> {
   const fitting = new Map<WaitingRows, number>();
   for (const [index, waiting] of requests.entries()) {
     const outcome = bodies[index];
     assert(outcome !== undefined, "a loader has an outcome for every body");
-    if ("failure" in outcome) waiting.failed(toFailure(outcome.failure));
+    if ("failure" in outcome) onMisfit(waiting, toFailure(outcome.failure));
     else if (outcome.rows === 0) waiting.failed(noRows());
     else fitting.set(waiting, outcome.rows);
   }

@@ -4,6 +4,7 @@ import { FLUSH_TIMEOUT_MS, LAKE_TIMEOUT_MS, MERGE_TIMEOUT_MS } from "../base/lak
 import { catalogDatabase, checkLakeName, lakeOfCatalog } from "../epoch/name.ts";
 import { Adopter } from "./adopter.ts";
 import { createAdoption } from "./catalog/adopt.ts";
+import { changeColumns, type ColumnChange } from "./change-columns.ts";
 import type { BodyPlace } from "./body-room.ts";
 import {
   expireByHand,
@@ -144,6 +145,11 @@ export class Lakes {
   ): Promise<Changed> {
     const change = createTable({ schema, name, uuid: this.#options.uuid(), columns });
     return await this.#change(lake, change, this.#deadlineMs());
+  }
+
+  changeColumns(lake: string, name: TableName, change: ColumnChange): Promise<Changed> {
+    const deadlineMs = this.#deadlineMs();
+    return ofLake(lake, () => changeColumns(this.#catalog(lake), name, change, deadlineMs));
   }
 
   async dropTable(lake: string, name: TableName): Promise<Changed> {

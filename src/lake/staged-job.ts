@@ -2,11 +2,14 @@
  * Some requests for one table that are answered when their rows are stored, before they are visible:
  * files, and then one staged object that says what the catalog has to know of them. What this node
  * knows of the table is enough for that, so nobody has to lead; a table that it does not know has to
- * be asked for, or made, by whoever leads.
+ * be asked for, or made, by whoever leads. Whoever leads is also asked about rows that do not fit,
+ * when those that fit are stored; if nobody does, what this node knows counts.
  */
 import { rm } from "node:fs/promises";
 import { assert } from "../base/assert.ts";
+import type { Clock } from "../base/clock.ts";
 import { Failure, isFailure } from "../base/failure.ts";
+import { STAGED_MISFITS_ASK_MS } from "../base/lake-limits.ts";
 import type { Adopter } from "./adopter.ts";
 import { readLakeId } from "./catalog/adopt.ts";
 import type { LakeTable, TableName } from "./catalog/read-tables.ts";
@@ -24,8 +27,16 @@ import type { StagedFiles } from "./staged-files.ts";
 import type { WaitingRows } from "./waiting-rows.ts";
 
 export interface StagedJobParts extends JobParts {
+  readonly clock: Pick<Clock, "monotonicMs">;
   readonly staged: Pick<StagedFiles, "create" | "read" | "horizon">;
   readonly adopter: Pick<Adopter, "add">;
+}
+
+/** A request whose rows did not fit the table as this node knew it, and why. */
+interface Misfit {
+  readonly waiting: WaitingRows;
+  readonly failure: Failure;
+  readonly table: LakeTable;
 }
 
 /** The lake as this node knows it. */
@@ -41,6 +52,7 @@ export class StagedJob {
   readonly #deadlineMs: number;
   readonly #terms: Pick<JobTerms, "onLoaded">;
   #left: readonly WaitingRows[];
+  #misfits: readonly Misfit[] = [];
 
   /** A request with a key comes alone, so that what it staged can be told from all else. */
   constructor(
@@ -65,8 +77,8 @@ export class StagedJob {
     return runJob({
       files: this.#parts.files,
       table: this.#table,
-      left: () => this.#left,
-      attempt: (bodies) => this.#store(bodies),
+      left: () => [...this.#left, ...this.#misfits.map(({ waiting }) => waiting)],
+      attempt: (bodies) => this.#left.length > 0 ? this.#store(bodies) : this.#lookAgain(),
     });
   }
 
@@ -88,11 +100,37 @@ export class StagedJob {
     }, this.#deadlineMs);
     this.#terms.onLoaded();
     try {
-      const fitting = fittingRows(this.#left, loaded);
+      const fitting = fittingRows(this.#left, loaded, (waiting, failure) => {
+        this.#misfits = [...this.#misfits, { waiting, failure, table }];
+      });
       this.#left = [...fitting.keys()];
       if (this.#left.length > 0) await this.#stage({ lakeId, epoch }, table, loaded, fitting);
     } finally {
       await Promise.all(loaded.files.map(({ path }) => rm(path, { force: true })));
+    }
+  }
+
+  /** Rows that did not fit may fit the table as it is now. */
+  async #lookAgain(): Promise<void> {
+    const isNow = await this.#newest();
+    this.#left = this.#misfits.flatMap(({ waiting, table }) => isNow(table) ? [] : [waiting]);
+    for (const { waiting, failure, table } of this.#misfits) {
+      if (isNow(table)) waiting.failed(failure);
+    }
+    this.#misfits = [];
+  }
+
+  /** Whether a table is as it is at whoever leads; all are where nobody says so soon. */
+  async #newest(): Promise<(table: LakeTable) => boolean> {
+    const { tables, clock } = this.#parts;
+    const deadlineMs = Math.min(this.#deadlineMs, clock.monotonicMs() + STAGED_MISFITS_ASK_MS);
+    const freshness = { level: "linearizable", deadlineMs } as const;
+    try {
+      const now = await tables.refresh(this.#catalog, this.#table, freshness);
+      return ({ uuid, version }) => now?.uuid === uuid && now.version === version;
+    } catch (error) {
+      if (isFailure(error, "unavailable", "uncertain", "elsewhere", "busy")) return () => true;
+      throw error;
     }
   }
 

@@ -54,6 +54,7 @@ async function asked(
     catalog: await client.get(`${path}/catalog`),
     rows: await client.rows(lake, "events", lines([{ id: 1 }])),
     createTable: await client.json("POST", `${path}/tables`, table),
+    changeColumns: await client.json("PATCH", `${path}/tables/nothing`, { drop: { column: "a" } }),
     dropTable: await client.request("DELETE", `${path}/tables/nothing`),
     createLake: await client.json("POST", "/v1/lakes", { name: lake }),
     dropLake: await client.request("DELETE", "/v1/lakes/nothing"),
@@ -64,11 +65,11 @@ async function asked(
 
 const none = {
   ...{ query: 403, tables: 403, table: 403, snapshots: 403, catalog: 403, rows: 403 },
-  ...{ createTable: 403, dropTable: 403, createLake: 403, dropLake: 403 },
+  ...{ createTable: 403, changeColumns: 403, dropTable: 403, createLake: 403, dropLake: 403 },
 };
 const read = { query: 200, tables: 200, table: 200, snapshots: 200, catalog: 200 };
 const ingest = { rows: 200 };
-const write = { createTable: 201 };
+const write = { createTable: 201, changeColumns: 404 };
 
 describe("a token", () => {
   test("that is not there, or not good, opens nothing of a lake", async () => {

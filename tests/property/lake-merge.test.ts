@@ -121,6 +121,48 @@ describe("merged files", () => {
   });
 });
 
+test("a file that was written for other columns is left out, and is no small one from then on", () => {
+  const columns: readonly Column[] = [
+    { id: 1, name: "id", type: { name: "int64" }, nullable: true, children: [] },
+    { id: 2, name: "text", type: { name: "varchar" }, nullable: true, children: [] },
+  ];
+  const late: Column = {
+    id: 3,
+    name: "late",
+    type: { name: "int8" },
+    nullable: true,
+    children: [],
+  };
+  const rowsOf = (first: number, width: number): SourceFile => ({
+    rows: [0, 1].map((row) => ({
+      ...{ rowId: first + row, snapshot: 3 },
+      values: [BigInt(first + row), "x", 1].slice(0, width),
+    })),
+    hasLineage: false,
+  });
+  const all = [...columns, late];
+  const [a, old, b] = [
+    written(all, rowsOf(0, 3)),
+    written(columns, rowsOf(2, 2)),
+    written(all, rowsOf(4, 3)),
+  ];
+  const path = join(folder, `merged-${++files}`);
+  const merged = mergeRows({
+    table: { id: 1, version: 2, columns: all },
+    files: [a!, old!, b!],
+    output: { path, name: "data/x" },
+  });
+  expect(merged.replaced).toEqual([a!.id, b!.id]);
+  const sizes = new Map(merged.sizes);
+  expect(sizes.get(old!.id)).toBe(MERGE_SMALL_BYTES);
+  const stored = [old!, b!].map(({ id }): StoredFile => ({
+    ...{ id, path: "data/x", isAbsolute: false, rows: 2, bytes: 1, footerBytes: 1, firstRowId: id },
+    ...{ version: 2, beginSnapshot: 3, partialMax: null, deletes: null },
+  }));
+  expect(chooseMerges(stored, new Map(), BY_HAND)).toHaveLength(1);
+  expect(chooseMerges(stored, sizes, BY_HAND)).toEqual([]);
+});
+
 const storedFiles: fc.Arbitrary<readonly StoredFile[]> = fc.array(
   fc.record({
     path: fc.constant("data/x"),

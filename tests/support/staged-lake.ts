@@ -3,6 +3,7 @@
  * a bucket in memory, and nodes of which any may be lost. While nobody leads, the catalog answers
  * what a node knows by itself and no more.
  */
+import { Database } from "bun:sqlite";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -38,6 +39,8 @@ class OneDatabase implements LakeDatabases {
   /** Null for a lake that was dropped. */
   catalog: OneCatalog | null = null;
   isLed = true;
+  /** What nodes know until they ask who leads, where that is older than what is there. */
+  behind: OneCatalog | null = null;
   /** How often a change that is made is not answered. */
   lost = 0;
   /** Requests that changed something. */
@@ -65,7 +68,8 @@ class OneDatabase implements LakeDatabases {
       params: params as Record<string, string>,
       decode: (rows: unknown) => rows,
     };
-    const rows = this.#of(name).ask(query);
+    if (level !== "local") this.behind = null;
+    const rows = (this.behind ?? this.#of(name)).ask(query);
     return { text: JSON.stringify({ rows }, plain), epoch: this.#epoch };
   }
 
@@ -124,6 +128,15 @@ export class StagedLake {
   get catalog(): OneCatalog {
     if (this.databases.catalog) return this.databases.catalog;
     throw new Error("the lake was dropped");
+  }
+
+  /** The catalog as it is, which nothing changes any more. */
+  copy(): OneCatalog {
+    const copy = new OneCatalog();
+    copy.database.close();
+    return Object.assign(copy, {
+      database: Database.deserialize(this.catalog.database.serialize(), { safeIntegers: true }),
+    });
   }
 
   /** `adopts: false`: its adoptions never come to anything, as of one that dies when it has answered. */

@@ -38,7 +38,8 @@ export function snapshot(
 ): readonly Statement[] {
   assert(changes.length > 0, "a snapshot has changes");
   // The guards of all changes look at what was there before the first of them.
-  const isAlone = changes.length === 1 || !changes.some(({ changesSchema }) => changesSchema);
+  const effective = changes.filter(({ statements }) => statements.length > 0);
+  const isAlone = effective.length <= 1 || !changes.some(({ changesSchema }) => changesSchema);
   assert(isAlone, "a change of the schema has a snapshot of its own");
   const made = [...new Set(changes.map((change) => change.made))].join(",");
   const steps = changes.some(({ changesSchema }) => changesSchema) ? 1 : 0;

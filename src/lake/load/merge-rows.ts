@@ -5,8 +5,9 @@
 import { type Data, makeData } from "apache-arrow";
 import { readFileSync } from "node:fs";
 import { assert } from "../../base/assert.ts";
-import { Failure } from "../../base/failure.ts";
+import { Failure, isFailure } from "../../base/failure.ts";
 import {
+  MERGE_SMALL_BYTES,
   MERGE_VECTOR_BYTES_MAX,
   PARQUET_ROW_GROUP_ROWS,
   PARQUET_ROWS_MAX,
@@ -20,7 +21,7 @@ import { ROW_ID_COLUMN, sizeOf, SNAPSHOT_ID_COLUMN } from "../parquet/write.ts";
 import { FileOutput } from "./file-output.ts";
 import type { Merged, MergeOrder, MergeSourceFile } from "./message.ts";
 
-/** Throws `invalid` for a file whose rows cannot be copied, `corrupt` for one with other rows. */
+/** Leaves out files whose rows cannot be copied. Throws `corrupt` for one with other rows. */
 export function mergeRows({ table, files, output }: MergeOrder): Merged {
   // What a file may hold was decided when its rows came in.
   const columns = table.columns.map((column) => ({ ...column, nullable: true }));
@@ -28,7 +29,12 @@ export function mergeRows({ table, files, output }: MergeOrder): Merged {
   const sizes: (readonly [number, number])[] = [];
   const replaced: number[] = [];
   for (const file of files) {
-    const batches = readBatches(file, columns);
+    const batches = readCopyable(file, columns);
+    if (batches === null) {
+      // As large as one that is merged no more, so that nobody reads it again for that.
+      sizes.push([file.id, MERGE_SMALL_BYTES]);
+      continue;
+    }
     const bytes = batches.reduce((sum, vectors) => sum + sizeOf(vectors), 0);
     sizes.push([file.id, bytes]);
     if (!rows.hasRoom(file.rows, bytes)) break;
@@ -46,6 +52,19 @@ export function mergeRows({ table, files, output }: MergeOrder): Merged {
     return { sizes, replaced, change, files: loaded };
   } catch (error) {
     written.discard();
+    throw error;
+  }
+}
+
+/**
+ * Null for a file that was written for other columns than those it came to have: stored rows may
+ * become visible after a change of the columns.
+ */
+function readCopyable(file: MergeSourceFile, columns: readonly Column[]) {
+  try {
+    return readBatches(file, columns);
+  } catch (error) {
+    if (isFailure(error, "invalid")) return null;
     throw error;
   }
 }

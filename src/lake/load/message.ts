@@ -110,7 +110,7 @@ export interface Packed {
 export interface Merged {
   /** Id and size as vectors, in bytes, of each file that was read. */
   readonly sizes: readonly (readonly [id: number, bytes: number])[];
-  /** Ids of the files that were merged: the first ones of the order. */
+  /** Ids of the files that were merged: the first ones of the order, but for what cannot be. */
   readonly replaced: readonly number[];
   /** Null where there was no room for two of them. */
   readonly change: Change | null;

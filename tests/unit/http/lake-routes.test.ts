@@ -220,7 +220,7 @@ describe("lakes and tables", () => {
     expect(await allowed("/v1/lakes")).toBe("GET, HEAD, POST");
     expect(await allowed("/v1/lakes/web/query")).toBe("POST");
     expect(await allowed(ROWS)).toBe("POST");
-    expect(await allowed("/v1/lakes/web/tables/events")).toBe("GET, HEAD, DELETE");
+    expect(await allowed("/v1/lakes/web/tables/events")).toBe("GET, HEAD, PATCH, DELETE");
     const head = await send("HEAD", "/v1/lakes/web/catalog");
     expect([head.status, node.open]).toEqual([405, 0]);
   });

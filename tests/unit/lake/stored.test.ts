@@ -320,6 +320,53 @@ test("a row that does not fit is refused while nobody leads", async () => {
   expect(await lake.counts()).toEqual({ rows: 0, staged: 0 });
 });
 
+/** Nodes do not know yet that the table has another column. */
+async function lakeBehind(): Promise<StagedLake> {
+  const lake = await StagedLake.open();
+  const { id: table, version } = lake.catalog.createTable("events", wish("other", "int64"));
+  lake.databases.behind = lake.copy();
+  lake.catalog.change(addColumn({ table, version }, wish("id", "int64")));
+  return lake;
+}
+
+test("rows with a column that a node has not heard of are stored when it has asked", async () => {
+  await using lake = await lakeBehind();
+  const node = lake.node();
+  const [first, second] = await Promise.all([
+    lake.send(node, [1, 2]),
+    lake.send(node, [3], { key: "k" }),
+  ]);
+  expect([first.rows, second.rows]).toEqual([2, 1]);
+  await lake.settled(node);
+  expect(await lake.counts()).toEqual({ rows: 3, staged: 0 });
+});
+
+test("rows of a column that a node has not heard of do not fit while nobody leads", async () => {
+  await using lake = await lakeBehind();
+  lake.databases.isLed = false;
+  await expect(lake.send(lake.node(), [1])).rejects.toMatchObject({ kind: "invalid" });
+});
+
+test("rows that do not fit keep none waiting of those that fit", async () => {
+  await using lake = await lakeWithTable();
+  const node = lake.node({ adopts: false });
+  const hold = Promise.withResolvers<void>();
+  const { query } = lake.databases;
+  lake.databases.query = async (name, of) => {
+    if (of.level !== "local") await hold.promise;
+    return await query.call(lake.databases, name, of);
+  };
+  const bad = Array.from({ length: 20 }, () => lake.send(node, [0.5]));
+  const refused = Promise.allSettled(bad);
+  // In one job with some of the bad ones.
+  const good = Array.from({ length: 20 }, (_, id) => lake.send(node, [id]));
+  await Promise.any(good);
+  hold.resolve();
+  expect((await Promise.all(good)).map(({ rows }) => rows)).toEqual(good.map(() => 1));
+  expect((await refused).map((one) => one.status === "rejected" && one.reason.kind))
+    .toEqual(bad.map(() => "invalid"));
+});
+
 test("a table is made for stored rows by whoever leads, and missing without create", async () => {
   await using lake = await StagedLake.open();
   const node = lake.node();
