@@ -1,5 +1,5 @@
 /** The commands for the columns of a lake's tables. */
-import { type Command, URL_OPTIONS } from "./command.ts";
+import { type Command, URLS_OPTIONS } from "./command.ts";
 
 export const LAKE_COLUMN_COMMANDS: readonly Command[] = [
   {
@@ -10,7 +10,7 @@ export const LAKE_COLUMN_COMMANDS: readonly Command[] = [
       "Adds a column behind the others. Rows that are there have null in it. TYPE is a type of\n" +
       "DuckLake, as int64, varchar, decimal(18,2) or timestamptz.",
     example: "headgate lake column add web events price 'decimal(18,2)'",
-    options: URL_OPTIONS,
+    options: URLS_OPTIONS,
     count: [4, 4],
     run: async (args, around) => (await import("./lake-column.ts")).runAddColumn(args, around),
   },
@@ -20,7 +20,7 @@ export const LAKE_COLUMN_COMMANDS: readonly Command[] = [
     summary: "give a column another name",
     about: "Gives a column another name, under which all its rows are found, old ones too.",
     example: "headgate lake column rename web events ts created_at",
-    options: URL_OPTIONS,
+    options: URLS_OPTIONS,
     count: [4, 4],
     run: async (args, around) => (await import("./lake-column.ts")).runRenameColumn(args, around),
   },
@@ -30,7 +30,7 @@ export const LAKE_COLUMN_COMMANDS: readonly Command[] = [
     summary: "drop a column of a table",
     about: "Drops a column. Queries as of earlier snapshots still see it. The last one stays.",
     example: "headgate lake column drop web events price",
-    options: URL_OPTIONS,
+    options: URLS_OPTIONS,
     count: [3, 3],
     run: async (args, around) => (await import("./lake-column.ts")).runDropColumn(args, around),
   },

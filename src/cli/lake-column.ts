@@ -1,8 +1,8 @@
 /** `lake column add`, `rename` and `drop`. */
 import type { Surroundings } from "../server/surroundings.ts";
 import type { ParsedArguments } from "./arguments.ts";
-import { clientOf } from "./client.ts";
 import { tablePath } from "./lake.ts";
+import { nodesClientOf } from "./nodes-client.ts";
 
 export function runAddColumn(args: ParsedArguments, around: Surroundings): Promise<number> {
   const [, , name = "", type = ""] = args.positionals;
@@ -27,7 +27,7 @@ async function change(
 ): Promise<number> {
   const [lake = "", table = ""] = args.positionals;
   const path = tablePath(lake, table);
-  const answer = await clientOf(args, around)
+  const answer = await nodesClientOf(args, around)
     .json<{ snapshot: number; epoch: number }>({ method: "PATCH", path, body });
   const { snapshot, epoch } = answer;
   around.write(
