@@ -39,6 +39,8 @@ export const PARQUET_ROW_GROUP_ROWS = 122_880;
 /** Rows, and bytes as Arrow vectors, that are written as one Parquet file; more are `too_large`. */
 export const PARQUET_ROWS_MAX = 1_048_576;
 export const PARQUET_INPUT_BYTES_MAX = 64 * MIB;
+/** Columns, counted without those that have children, whose values are encoded in one file. */
+export const PARQUET_ENCODED_LEAVES_MAX = 128;
 /** Values that are looked at to tell whether a column repeats itself. */
 export const PARQUET_SAMPLE_VALUES = 1_024;
 /** Queries over lakes that run at the same time at one node, and that wait for one to end. */
