@@ -12,7 +12,7 @@ const URLS: OptionSpec = {
 
 const QUERY_OPTIONS: readonly OptionSpec[] = [
   ...URL_OPTIONS,
-  { name: "format", value: "FORMAT", help: "table, line, csv, json, ndjson or arrow" },
+  { name: "format", value: "FORMAT", help: "table, line, csv, json, ndjson, arrow or parquet" },
   PARAM,
   { name: "snapshot", value: "N", help: "as of this snapshot" },
   {
