@@ -39,6 +39,8 @@ export const PARQUET_ROW_GROUP_ROWS = 122_880;
 /** Rows, and bytes as Arrow vectors, that are written as one Parquet file; more are `too_large`. */
 export const PARQUET_ROWS_MAX = 1_048_576;
 export const PARQUET_INPUT_BYTES_MAX = 64 * MIB;
+/** Columns, counted without those that have children, whose values are encoded in one file. */
+export const PARQUET_ENCODED_LEAVES_MAX = 128;
 /** Values that are looked at to tell whether a column repeats itself. */
 export const PARQUET_SAMPLE_VALUES = 1_024;
 /** Queries over lakes that run at the same time at one node, and that wait for one to end. */
@@ -55,6 +57,12 @@ export const LAKE_QUERY_THREADS = 2;
 export const LAKE_QUERY_RESULT_BYTES_MAX = 4 * KIB * MIB;
 /** One row of it as text. */
 export const LAKE_QUERY_ROW_CHARACTERS_MAX = 16 * MIB;
+/** As Parquet: the vectors of one row group, and so of one row; how many of them, and the footer. */
+export const LAKE_QUERY_ROW_GROUP_BYTES_MAX = 8 * MIB;
+export const LAKE_QUERY_ROW_GROUPS_MAX = 32_767;
+export const LAKE_QUERY_FOOTER_BYTES_MAX = 32 * MIB;
+/** Vectors that are written as Parquet before the garbage of making them is collected. */
+export const LAKE_QUERY_GARBAGE_BYTES = 4 * MIB;
 /** About a piece of it between two processes, and pieces that its reader has not taken. */
 export const LAKE_QUERY_PIECE_BYTES = 256 * KIB;
 export const LAKE_QUERY_PIECES_AHEAD_MAX = 4;

@@ -4,7 +4,7 @@ import { type Command, PARAM, TIMEOUT, URLS_OPTIONS as URL_OPTIONS } from "./com
 
 const QUERY_OPTIONS: readonly OptionSpec[] = [
   ...URL_OPTIONS,
-  { name: "format", value: "FORMAT", help: "table, line, csv, json, ndjson or arrow" },
+  { name: "format", value: "FORMAT", help: "table, line, csv, json, ndjson, arrow or parquet" },
   PARAM,
   { name: "snapshot", value: "N", help: "as of this snapshot" },
   {

@@ -24,9 +24,13 @@ const ACCEPTS = {
   json: "application/json",
   ndjson: "application/x-ndjson",
   arrow: "application/vnd.apache.arrow.stream",
+  parquet: "application/vnd.apache.parquet",
 } as const;
 
 type Format = keyof typeof ACCEPTS;
+
+/** Formats that no terminal shows, and what a file of them may be called. */
+const FILES: Readonly<Record<string, string>> = { arrow: "rows.arrows", parquet: "rows.parquet" };
 
 export async function runLakeQuery(args: ParsedArguments, around: Surroundings): Promise<number> {
   const [lake = "", sql] = args.positionals;
@@ -62,8 +66,9 @@ function formatOf(args: ParsedArguments, around: Surroundings): Format {
   if (args.has("json") && format !== "json") {
     throw new UsageError("Give --json or another --format, not both");
   }
-  if (format === "arrow" && around.outputIsTerminal) {
-    throw new UsageError("Arrow is nothing to look at: send the output to a file, > rows.arrows");
+  const file = Object.hasOwn(FILES, format) ? FILES[format] : undefined;
+  if (file !== undefined && around.outputIsTerminal) {
+    throw new UsageError(`${format} is nothing to look at: send the output to a file, > ${file}`);
   }
   return format as Format;
 }

@@ -198,6 +198,7 @@ const FORMATS: Readonly<Record<string, QueryFormat>> = {
   "application/x-ndjson": "ndjson",
   "text/csv": "csv",
   "application/vnd.apache.arrow.stream": "arrow",
+  "application/vnd.apache.parquet": "parquet",
 };
 
 /** By the first type of `Accept` that is known; JSON where anything will do. */

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { tableFromIPC } from "apache-arrow";
 import { commandLine, headgate } from "../support/command.ts";
+import { ParquetJudge } from "../support/duckdb-parquet.ts";
 import { eventually } from "../support/eventually.ts";
 import { NodeFolder, type NodeProcess } from "../support/node-process.ts";
 
@@ -224,6 +225,25 @@ test("a query comes in each format", async () => {
   const child = Bun.spawn(commandLine([...args, "--url", node.url]), { stdout: "pipe" });
   expect(tableFromIPC(await new Response(child.stdout).bytes()).numRows).toBe(ROWS);
 }, 120_000);
+
+test("a query as Parquet is a file that DuckDB reads", async () => {
+  const judge = await ParquetJudge.start();
+  try {
+    const sql = "SELECT *, [id, NULL] AS ids, id / 4 AS quarter FROM texts";
+    const args = ["lake", "query", "web", sql, "--format", "parquet", "--url", node.url];
+    const child = Bun.spawn(commandLine(args), { stdout: "pipe" });
+    const path = judge.keep(await new Response(child.stdout).bytes());
+    expect(await child.exited).toBe(0);
+    const wrong = `text NOT LIKE 'a "b",%' || id OR ids <> [id, NULL] OR quarter <> id / 4`;
+    const check = `SELECT count(*)::INT, count(DISTINCT id)::INT, count_if(${wrong})::INT`;
+    expect(await judge.values(`${check} FROM ${path}`)).toEqual([[ROWS, ROWS, 0]]);
+    // By bytes: there are fewer rows than 122,880 in each.
+    const groups = `SELECT num_row_groups > 4 FROM parquet_file_metadata(${path})`;
+    expect(await judge.values(groups)).toEqual([[true]]);
+  } finally {
+    judge.stop();
+  }
+}, 60_000);
 
 test("a query reads an earlier snapshot, and SQL of the input", async () => {
   const { snapshots } = JSON.parse(await lake("snapshots", "web", "--json"));

@@ -16,7 +16,7 @@ afterAll(() => stage.close());
 const FAILS_LATE = "SELECT CAST(CASE WHEN range = 900000 THEN 'x' ELSE '1' END AS INT) AS one " +
   "FROM range(1000000)";
 
-test.each(["json", "csv", "arrow"] as readonly QueryFormat[])(
+test.each(["json", "csv", "arrow", "parquet"] as readonly QueryFormat[])(
   "an error after rows of a result were sent is no end of it in %s",
   async (format) => {
     const error = await textOf(queries, ask(FAILS_LATE, { format })).catch((error) => error);

@@ -1,12 +1,14 @@
 /** Queries over Parquet files as a lake has them, in real child processes. */
-import { afterAll, beforeAll, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { tableFromIPC } from "apache-arrow";
 import { isFailure } from "../../src/base/failure.ts";
 import type { Column } from "../../src/lake/column.ts";
-import type { QueryFormat, QueryTable } from "../../src/lake/query/lake-query.ts";
+import { readFooter } from "../../src/lake/parquet/footer.ts";
+import type { LakeQuery, QueryFormat, QueryTable } from "../../src/lake/query/lake-query.ts";
 import type { LakeQueries } from "../../src/lake/query/queries.ts";
+import { ParquetJudge } from "../support/duckdb-parquet.ts";
 import {
   ask,
   bytesOf,
@@ -244,6 +246,68 @@ test("an Arrow stream of many batches, and one of none, is whole", async () => {
   expect(none.schema.fields.map(({ name }) => name)).toEqual(["i", "t", "l"]);
 });
 
+test("an Arrow stream keeps columns of one name apart, whatever their types", async () => {
+  const sql = "SELECT 1 AS a, 'x' AS a, i::INT AS b FROM range(5000) r(i)";
+  const read = tableFromIPC(await bytesOf(queries, ask(sql, { format: "arrow" })));
+  expect(read.numRows).toBe(5_000);
+  expect([0, 1, 2].map((at) => read.getChildAt(at)?.get(4_999))).toEqual([1, "x", 4_999]);
+});
+
+describe("as Parquet", () => {
+  let judge: ParquetJudge;
+  beforeAll(async () => {
+    judge = await ParquetJudge.start();
+  });
+  afterAll(() => judge.stop());
+
+  const kept = async (query: LakeQuery) =>
+    judge.keep(await bytesOf(queries, { ...query, format: "parquet" }));
+
+  test("DuckDB finds every type of a lake, and what has no other is text", async () => {
+    const same = (type: string) => AS_PARQUET[type] ?? type;
+    const path = await kept(everyRow("parquet"));
+    const types = (await judge.sql(`DESCRIBE FROM ${path}`)).map(({ column_type }) => column_type);
+    expect(types).toEqual(EXAMPLES.map(({ type }) => same(type)));
+    const values = EXAMPLES.map(({ sql, type }) => `(${sql})::${same(type)}`).join(", ");
+    const [expected] = await judge.values(`SELECT ${values}`);
+    expect(await judge.values(`FROM ${path}`)).toEqual([
+      expected ?? [],
+      EXAMPLES.map(() => null),
+    ]);
+  });
+
+  test("a result of many row groups is one file, and so is one without rows", async () => {
+    const sql = "SELECT i, i::VARCHAR AS t, [i, i] AS l FROM range(400000) r(i)";
+    const many = await kept(ask(sql));
+    const check = `SELECT count(*)::INT AS rows, sum(i)::BIGINT::VARCHAR AS sum,
+      count_if(t <> i::VARCHAR OR l <> [i, i])::INT AS wrong FROM ${many}`;
+    expect(await judge.sql(check)).toEqual([{ rows: 400_000, sum: "79999800000", wrong: 0 }]);
+    const groups = `SELECT DISTINCT row_group_id::INT AS id, row_group_num_rows::INT AS rows,
+      compression FROM parquet_metadata(${many}) ORDER BY id`;
+    expect(await judge.sql(groups)).toEqual(
+      [122_880, 122_880, 122_880, 31_360].map((rows, id) => ({ id, rows, compression: "ZSTD" })),
+    );
+    const none = await kept(ask(`${sql} WHERE i < 0`));
+    expect(await judge.values(`FROM ${none}`)).toEqual([]);
+  });
+
+  test("an integer beyond 38 digits is refused, with its column", async () => {
+    const sql = "SELECT 1 AS a, 170141183460469231731687303715884105727 AS b";
+    const failure = await kept(ask(sql)).catch((error) => error);
+    expect(isFailure(failure, "invalid")).toBe(true);
+    expect(failure.message).toContain('Cannot write the column "b" HUGEINT as Parquet');
+  });
+});
+
+const AS_PARQUET: Readonly<Record<string, string>> = {
+  HUGEINT: "DECIMAL(38,0)",
+  TIMESTAMP_MS: "TIMESTAMP",
+  TIMESTAMP_S: "TIMESTAMP",
+  UUID: "VARCHAR",
+  JSON: "VARCHAR",
+  'STRUCT("a" INTEGER, "b" VARCHAR)': "STRUCT(a INTEGER, b VARCHAR)",
+};
+
 test.each(["json", "ndjson", "csv", "arrow"] as const)(
   "DuckDB's own list of types at their limits comes through as %s",
   async (format) => {
@@ -251,6 +315,12 @@ test.each(["json", "ndjson", "csv", "arrow"] as const)(
     expect(bytes.length).toBeGreaterThan(1_000);
   },
 );
+
+test("and as Parquet, but for the largest integers of 128 bits", async () => {
+  const sql = "SELECT * EXCLUDE (hugeint) FROM test_all_types()";
+  const bytes = await bytesOf(queries, ask(sql, { format: "parquet" }));
+  expect(readFooter(bytes).rows).toBe(3);
+});
 
 test("columns are found by id after one was renamed, one added, one dropped and one widened", async () => {
   const before = await stage.parquet(

@@ -59,7 +59,7 @@ export class ThriftReader {
       const type = header & 15;
       const difference = header >> 4;
       id = difference === 0 ? this.integer() : id + difference;
-      if (!visit({ id, type, at })) this.#skip(type);
+      if (!visit({ id, type, at })) this.skip(type);
     }
   }
 
@@ -75,13 +75,19 @@ export class ThriftReader {
     for (let index = 0; index < length; index++) visit(index);
   }
 
+  /** The bytes that were read since `begin`. */
+  since(begin: number): Uint8Array {
+    return this.#bytes.subarray(begin, this.at);
+  }
+
   #listHeader(): { readonly length: number; readonly type: number } {
     const header = this.#byte();
     const length = header >> 4;
     return { length: length === 15 ? this.#varint() : length, type: header & 15 };
   }
 
-  #skip(type: number): void {
+  /** Past the value of this type that begins here. */
+  skip(type: number): void {
     switch (type) {
       case THRIFT.true:
       case THRIFT.false:
@@ -116,7 +122,7 @@ export class ThriftReader {
     const { length, type } = this.#listHeader();
     // Booleans have no byte of their own as fields, but one each in lists.
     const elementType = type === THRIFT.true || type === THRIFT.false ? THRIFT.byte : type;
-    for (let index = 0; index < length; index++) this.#skip(elementType);
+    for (let index = 0; index < length; index++) this.skip(elementType);
   }
 
   #varint(): number {

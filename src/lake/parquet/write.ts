@@ -143,7 +143,7 @@ function write(
   for (const ids of Object.values(lineage)) {
     assert(ids === undefined || ids.length === row, `${ids?.length} ids for ${row} rows`);
   }
-  const bytes = declareTypes(encodeParquet(new Table(schema, recordBatches), written), columns);
+  const bytes = declareTypes(encodeParquet(new Table(schema, recordBatches)), columns);
   const footer = readFooter(bytes);
   assert(footer.rows === row, `a file of ${row} rows has ${footer.rows}`);
   return {

@@ -18,22 +18,26 @@ import {
   type ArrowColumn,
   decimalColumn,
   flatColumn,
+  type FlatColumns,
   isNull,
   textColumn,
   validity,
 } from "./arrow-flat.ts";
 import { checkNames } from "./json-value.ts";
 
-export function arrowColumn(type: DuckDBType): ArrowColumn {
+/** `flat` knows the types without children or parameters, at any depth. */
+export function arrowColumn(type: DuckDBType, flat: FlatColumns = flatColumn): ArrowColumn {
   if (type instanceof DuckDBListType || type instanceof DuckDBArrayType) {
-    return listColumn(arrowColumn(type.valueType));
+    return listColumn(arrowColumn(type.valueType, flat));
   }
-  if (type instanceof DuckDBStructType) return structColumn(type);
-  if (type instanceof DuckDBMapType) return mapColumn(type);
+  if (type instanceof DuckDBStructType) return structColumn(type, flat);
+  if (type instanceof DuckDBMapType) {
+    return mapColumn(arrowColumn(type.keyType, flat), arrowColumn(type.valueType, flat));
+  }
   if (type instanceof DuckDBDecimalType) {
     return decimalColumn(type.width, type.scale, (value) => (value as DuckDBDecimalValue).value);
   }
-  return flatColumn(type) ?? textColumn(type);
+  return flat(type) ?? textColumn(type);
 }
 
 /** Where each list ends among the items of all, and these items. */
@@ -64,11 +68,14 @@ function listColumn(item: ArrowColumn): ArrowColumn {
   };
 }
 
-function structColumn({ entryNames, entryTypes }: DuckDBStructType): ArrowColumn {
+function structColumn(
+  { entryNames, entryTypes }: DuckDBStructType,
+  flat: FlatColumns,
+): ArrowColumn {
   checkNames(entryNames);
   const fields = entryTypes.map((type, at) => ({
     name: entryNames[at] ?? "",
-    ...arrowColumn(type),
+    ...arrowColumn(type, flat),
   }));
   const type = new arrow.Struct(fields.map(({ name, type }) => new arrow.Field(name, type, true)));
   return {
@@ -82,9 +89,7 @@ function structColumn({ entryNames, entryTypes }: DuckDBStructType): ArrowColumn
   };
 }
 
-function mapColumn({ keyType, valueType }: DuckDBMapType): ArrowColumn {
-  const key = arrowColumn(keyType);
-  const item = arrowColumn(valueType);
+function mapColumn(key: ArrowColumn, item: ArrowColumn): ArrowColumn {
   const entries = new arrow.Struct<{ key: arrow.DataType; value: arrow.DataType }>([
     new arrow.Field("key", key.type, false),
     new arrow.Field("value", item.type, true),

@@ -24,7 +24,9 @@ export interface ArrowColumn {
   data(values: readonly DuckDBValue[]): arrow.Data;
 }
 
-/** Null for a type with children or parameters. */
+/** Null for a type with children or parameters, and for one that goes as text. */
+export type FlatColumns = (type: DuckDBType) => ArrowColumn | null;
+
 export function flatColumn(type: DuckDBType): ArrowColumn | null {
   return FLAT.get(type.typeId) ?? null;
 }
@@ -84,7 +86,7 @@ function numbers(
   };
 }
 
-function bigints(
+export function bigintColumn(
   type: Bigints,
   of: (value: DuckDBValue) => bigint = (value) => value as bigint,
 ): ArrowColumn {
@@ -143,8 +145,6 @@ export function decimalColumn(
   };
 }
 
-const encoder = new TextEncoder();
-
 export function textColumn(duckdbType: DuckDBType): ArrowColumn {
   const type = new arrow.Utf8();
   const hasJson = duckdbType.typeId === DuckDBTypeId.UNION ||
@@ -153,7 +153,7 @@ export function textColumn(duckdbType: DuckDBType): ArrowColumn {
   return {
     type,
     data: (values) => {
-      const { valueOffsets, data } = joined(values, (value) => encoder.encode(text(value)));
+      const { valueOffsets, data } = joinedTexts(values, text);
       return arrow.makeData({ type, ...validity(values), valueOffsets, data });
     },
   };
@@ -168,6 +168,34 @@ function blobColumn(): ArrowColumn {
       return arrow.makeData({ type, ...validity(values), valueOffsets, data });
     },
   };
+}
+
+/** Into one buffer, which grows: an array of bytes a value would take many times the text. */
+function joinedTexts(values: readonly DuckDBValue[], of: (value: DuckDBValue) => string) {
+  const valueOffsets = new Int32Array(values.length + 1);
+  let data = Buffer.allocUnsafeSlow(values.length * TEXT_BYTES);
+  let bytes = 0;
+  for (let row = 0; row < values.length; row++) {
+    const value = values[row];
+    if (!isNull(value)) {
+      const text = of(value);
+      const bytesMax = text.length * UTF8_BYTES_MAX;
+      if (bytes + bytesMax > data.length) data = grown(data, bytes, bytes + bytesMax);
+      bytes += data.write(text, bytes);
+    }
+    valueOffsets[row + 1] = bytes;
+  }
+  return { valueOffsets, data: new Uint8Array(data.subarray(0, bytes)) };
+}
+
+/** Of a text, to begin with; and of one UTF-16 unit at most. */
+const TEXT_BYTES = 16;
+const UTF8_BYTES_MAX = 3;
+
+function grown(data: Buffer, used: number, bytesMin: number): Buffer<ArrayBuffer> {
+  const larger = Buffer.allocUnsafeSlow(Math.max(2 * data.length, bytesMin));
+  larger.set(data.subarray(0, used));
+  return larger;
 }
 
 function joined(values: readonly DuckDBValue[], of: (value: DuckDBValue) => Uint8Array) {
@@ -191,11 +219,11 @@ const FLAT: ReadonlyMap<DuckDBTypeId, ArrowColumn> = new Map([
   [DuckDBTypeId.TINYINT, numbers(new arrow.Int8())],
   [DuckDBTypeId.SMALLINT, numbers(new arrow.Int16())],
   [DuckDBTypeId.INTEGER, numbers(new arrow.Int32())],
-  [DuckDBTypeId.BIGINT, bigints(new arrow.Int64())],
+  [DuckDBTypeId.BIGINT, bigintColumn(new arrow.Int64())],
   [DuckDBTypeId.UTINYINT, numbers(new arrow.Uint8())],
   [DuckDBTypeId.USMALLINT, numbers(new arrow.Uint16())],
   [DuckDBTypeId.UINTEGER, numbers(new arrow.Uint32())],
-  [DuckDBTypeId.UBIGINT, bigints(new arrow.Uint64())],
+  [DuckDBTypeId.UBIGINT, bigintColumn(new arrow.Uint64())],
   // As DuckDB itself hands it to Arrow; values beyond 38 digits keep all their bits.
   [DuckDBTypeId.HUGEINT, decimalColumn(38, 0, (value) => value as bigint)],
   [DuckDBTypeId.FLOAT, numbers(new arrow.Float32())],
@@ -203,36 +231,39 @@ const FLAT: ReadonlyMap<DuckDBTypeId, ArrowColumn> = new Map([
   [DuckDBTypeId.DATE, numbers(new arrow.DateDay(), (value) => (value as DuckDBDateValue).days)],
   [
     DuckDBTypeId.TIME,
-    bigints(new arrow.TimeMicrosecond(), (value) => (value as DuckDBTimeValue).micros),
+    bigintColumn(new arrow.TimeMicrosecond(), (value) => (value as DuckDBTimeValue).micros),
   ],
   [
     DuckDBTypeId.TIMESTAMP,
-    bigints(new arrow.TimestampMicrosecond(), (value) => (value as DuckDBTimestampValue).micros),
+    bigintColumn(
+      new arrow.TimestampMicrosecond(),
+      (value) => (value as DuckDBTimestampValue).micros,
+    ),
   ],
   [
     DuckDBTypeId.TIMESTAMP_TZ,
-    bigints(
+    bigintColumn(
       new arrow.TimestampMicrosecond("UTC"),
       (value) => (value as DuckDBTimestampValue).micros,
     ),
   ],
   [
     DuckDBTypeId.TIMESTAMP_S,
-    bigints(
+    bigintColumn(
       new arrow.TimestampSecond(),
       (value) => (value as DuckDBTimestampSecondsValue).seconds,
     ),
   ],
   [
     DuckDBTypeId.TIMESTAMP_MS,
-    bigints(
+    bigintColumn(
       new arrow.TimestampMillisecond(),
       (value) => (value as DuckDBTimestampMillisecondsValue).millis,
     ),
   ],
   [
     DuckDBTypeId.TIMESTAMP_NS,
-    bigints(
+    bigintColumn(
       new arrow.TimestampNanosecond(),
       (value) => (value as DuckDBTimestampNanosecondsValue).nanos,
     ),

@@ -2,7 +2,7 @@
 import type { Parameters } from "../../database/statement.ts";
 import type { Column } from "../column.ts";
 
-export type QueryFormat = "json" | "ndjson" | "csv" | "arrow";
+export type QueryFormat = "json" | "ndjson" | "csv" | "arrow" | "parquet";
 
 export interface LakeQuery {
   readonly sql: string;

@@ -45,6 +45,7 @@ const CONTENT_TYPES: Readonly<Record<QueryFormat, string>> = {
   ndjson: "application/x-ndjson",
   csv: "text/csv; charset=utf-8; header=present",
   arrow: "application/vnd.apache.arrow.stream",
+  parquet: "application/vnd.apache.parquet",
 };
 
 /** What a query needs to wait for a child. */

@@ -1,6 +1,6 @@
 /**
  * A result in its format, in pieces: text grows row by row, so that neither a result nor a chunk of
- * wide rows is ever held whole; Arrow goes chunk by chunk.
+ * wide rows is ever held whole; Arrow goes chunk by chunk, Parquet row group by row group.
  */
 import type { DuckDBType, DuckDBValue } from "@duckdb/node-api";
 import { Failure } from "../../base/failure.ts";
@@ -9,6 +9,7 @@ import { ArrowStream } from "./arrow-stream.ts";
 import { csvField, csvHeader } from "./csv-field.ts";
 import { type EncodeJson, jsonEncoder } from "./json-value.ts";
 import type { QueryFormat } from "./lake-query.ts";
+import { ParquetStream } from "./parquet-stream.ts";
 
 export interface ResultColumn {
   readonly name: string;
@@ -28,6 +29,7 @@ export interface ResultWriter {
 
 export function resultWriter(format: QueryFormat, columns: readonly ResultColumn[]): ResultWriter {
   if (format === "arrow") return new ArrowStream(columns);
+  if (format === "parquet") return new ParquetStream(columns);
   const encoders = columns.map(({ type }) => format === "csv" ? csvField(type) : jsonEncoder(type));
   return new TextRows(SHAPES[format](columns), encoders);
 }

@@ -231,6 +231,7 @@ describe("lake query", () => {
       ["json", '{"columns":["a"],"types":["BLOB"],"rows":[]}\n'],
       ["ndjson", `${head}{"rows":0}\n`],
       ["arrow", "\xff\xff\xff\xff\0\0\0\0"],
+      ["parquet", "PAR1\xffPAR1"],
     ] as const,
   )("writes %s as it comes", async (format, text) => {
     const bytes = Buffer.from(text, "latin1");
@@ -257,7 +258,7 @@ describe("lake query", () => {
     },
   );
 
-  test.each(["table", "csv", "json", "ndjson", "arrow"])(
+  test.each(["table", "csv", "json", "ndjson", "arrow", "parquet"])(
     "ends with 3 when the connection breaks within an answer in %s",
     async (format) => {
       commands.answers.query = () => ({
@@ -282,8 +283,12 @@ describe("lake query", () => {
         ["--snapshot", "1", "--time", "1000"],
       ]
     ) expect((await run("query", "web", "SELECT 1", ...wrong)).code).toBe(2);
-    const arrow = ["lake", "query", "web", "SELECT 1", "--format", "arrow"];
-    expect((await commands.run(arrow, { outputIsTerminal: true })).code).toBe(2);
+    for (const [format, file] of [["arrow", "rows.arrows"], ["parquet", "rows.parquet"]] as const) {
+      const words = ["lake", "query", "web", "SELECT 1", "--format", format];
+      const { code, err } = await commands.run(words, { outputIsTerminal: true });
+      expect(code).toBe(2);
+      expect(err).toContain(`> ${file}`);
+    }
     expect(commands.node.memoryLakes.seen).toEqual([]);
   });
 

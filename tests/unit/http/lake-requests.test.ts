@@ -165,6 +165,7 @@ test("an answer's format is the first that is known of those that are accepted",
   expect(queryFormat("text/html, application/x-ndjson;q=0.9, */*")).toBe("ndjson");
   expect(queryFormat("TEXT/CSV")).toBe("csv");
   expect(queryFormat("application/vnd.apache.arrow.stream")).toBe("arrow");
+  expect(queryFormat("application/vnd.apache.parquet, */*")).toBe("parquet");
   expect(queryFormat("image/png, */*;q=0.1")).toBe("json");
   expect(outcome(() => queryFormat("text/html"))).toEqual(invalid);
   expect(outcome(() => queryFormat("constructor"))).toEqual(invalid);
