@@ -141,6 +141,11 @@ export class WriterSession {
     });
   }
 
+  /** Of one that was for warming up; all others end with their process. */
+  close(): void {
+    this.#open.database.close();
+  }
+
   /** The parent will end this process; what still comes is for the next. */
   get #isOver(): boolean {
     return this.#batch.overflow !== null || this.#batch.mustCut && !this.#batch.isOpen;
