@@ -63,7 +63,11 @@ export function createChildren(options: ChildrenOptions): Children {
     return child;
   };
   const keep = (spare: RunningChild, role: ChildRole): void => {
-    spares.set(spare, { role, cancel: options.clock.after(SPARE_MS, () => spare.kill()) });
+    const cancel = options.clock.after(SPARE_MS, () => {
+      spares.delete(spare);
+      spare.kill();
+    });
+    spares.set(spare, { role, cancel });
   };
   return {
     start: (role, handlers) => {

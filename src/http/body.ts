@@ -126,6 +126,7 @@ export class BodyReader {
       reading.then((bytes) => {
         this.#arriving.delete(arriving);
         if (bytes.byteLength > bodyBytesMax) return reject(tooLarge(bodyBytesMax));
+        if (length !== null && bytes.byteLength > Number(length)) return reject(longerThanSaid());
         resolve(bytes);
       }, (cause) => {
         this.#arriving.delete(arriving);
@@ -183,6 +184,10 @@ async function readCounted(
 async function drain(body: ReadableStream<Uint8Array>): Promise<void> {
   const reader = body.getReader();
   while (!(await reader.read()).done);
+}
+
+function longerThanSaid(): Failure {
+  return new Failure("invalid", "Cannot read the body: it is longer than its content-length");
 }
 
 function tooLarge(bytesMax: number): Failure {

@@ -128,7 +128,7 @@ export class LakeCatalog {
     try {
       return await this.#parts.databases.query(this.database, { sql, params, ...freshness });
     } catch (error) {
-      if (!isFailure(error) || !/no such table: ducklake_(?!inlined)/.test(error.message)) {
+      if (!isFailure(error) || !NO_CATALOG.test(error.message)) {
         throw error;
       }
       if (freshness.level !== "linearizable") {
@@ -148,6 +148,9 @@ export class LakeCatalog {
     return Math.floor(this.#parts.clock.nowMs() + this.#parts.clockOffsetMs());
   }
 }
+
+/** Inlined rows may be gone; what every catalog has may not. */
+const NO_CATALOG = /no such table: (ducklake_(?!inlined)|_headgate_)/;
 
 /** Whose idempotency keys those of the lakes' own requests are. */
 const SUBJECT = "headgate-lake";

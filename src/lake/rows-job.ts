@@ -7,11 +7,11 @@ import { rm } from "node:fs/promises";
 import { Failure, isFailure } from "../base/failure.ts";
 import { LOAD_INLINED_BYTES_MAX } from "../base/lake-limits.ts";
 import type { LakeTable, TableName } from "./catalog/read-tables.ts";
-import { findKeys, isKeyTaken, keepKeys, otherRequest } from "./kept-keys.ts";
+import { findKeys, isKeyTaken, keepKeys, type KeptAnswer, otherRequest } from "./kept-keys.ts";
 import type { JobTerms } from "./intake.ts";
 import { type KnownTables, ofTable } from "./known-tables.ts";
 import { runJob } from "./job-loop.ts";
-import type { LakeCatalog } from "./lake-catalog.ts";
+import type { Asked, LakeCatalog } from "./lake-catalog.ts";
 import type { CatalogRead } from "./lake-databases.ts";
 import { fittingRows } from "./fitting-rows.ts";
 import { makeTable, noTable } from "./make-table.ts";
@@ -125,10 +125,12 @@ export class RowsJob {
     if (bytes < LOAD_INLINED_BYTES_MAX || !this.#left.some(({ request }) => request.key)) {
       return false;
     }
-    const before = this.#left.length;
-    // Where this node cannot tell, whoever leads will.
-    await this.#answerKnown("local").catch(() => {});
-    return this.#left.length < before;
+    // A copy that is behind may be of a lake that was dropped: what is found has to hold at the leader.
+    const isFound = await this.#findKept("local").then(
+      ({ value }) => value.length > 0,
+      () => false,
+    );
+    return isFound && await this.#answeredBefore();
   }
 
   /** What fits the lake no more may have fitted when it was stored. True if somebody was answered. */
@@ -186,11 +188,14 @@ export class RowsJob {
     await this.#parts.tables.refresh(this.#catalog, this.#table, freshness);
   }
 
-  /** Requests that were done before get the answer of then. */
-  async #answerKnown(level: CatalogRead["level"] = "linearizable"): Promise<void> {
+  #findKept(level: CatalogRead["level"]): Promise<Asked<readonly KeptAnswer[]>> {
     const keyed = this.#left.flatMap(({ request }) => request.key ?? []);
-    const freshness = { level, deadlineMs: this.#deadlineMs };
-    const { value, epoch } = await this.#catalog.ask(findKeys(keyed), freshness);
+    return this.#catalog.ask(findKeys(keyed), { level, deadlineMs: this.#deadlineMs });
+  }
+
+  /** Requests that were done before get the answer of then. */
+  async #answerKnown(): Promise<void> {
+    const { value, epoch } = await this.#findKept("linearizable");
     const known = new Map(value.map((one) => [`${one.subject}\n${one.key}`, one]));
     const nameOf = ({ request: { key } }: WaitingRows) => `${key?.subject}\n${key?.key}`;
     this.#answer((waiting) => known.has(nameOf(waiting)), (waiting) => {

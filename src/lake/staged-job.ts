@@ -104,7 +104,9 @@ export class StagedJob {
         this.#misfits = [...this.#misfits, { waiting, failure, table }];
       });
       this.#left = [...fitting.keys()];
-      if (this.#left.length > 0) await this.#stage({ lakeId, epoch }, table, loaded, fitting);
+      if (this.#left.length > 0) {
+        await this.#stageFitting({ lakeId, epoch }, table, loaded, fitting);
+      }
     } finally {
       await Promise.all(loaded.files.map(({ path }) => rm(path, { force: true })));
     }
@@ -172,6 +174,21 @@ export class StagedJob {
       first.failed(error);
       this.#left = this.#left.filter((waiting) => waiting !== first);
       return null;
+    }
+  }
+
+  /** Its failure is of those that fit, and of no other. */
+  async #stageFitting(
+    seen: Seen,
+    table: LakeTable,
+    loaded: Loaded,
+    fitting: ReadonlyMap<WaitingRows, number>,
+  ): Promise<void> {
+    try {
+      await this.#stage(seen, table, loaded, fitting);
+    } catch (error) {
+      for (const waiting of this.#left) waiting.failed(error);
+      this.#left = [];
     }
   }
 

@@ -134,6 +134,8 @@ export class Tenure {
         throw result.everUnknown ? lostInDoubt(chain.name) : fenced(chain.name);
       }
       await released;
+      // Somebody may have claimed meanwhile, which this node has applied, or owns by a newer claim.
+      if (this.#owner !== owner) throw fenced(chain.name);
       hooks.onDurable?.(chain.name, epoch.number, epoch.bytes);
       await durable.resigned(epoch);
       return epoch.number;

@@ -59,7 +59,9 @@ export class LeadWork {
   async release(): Promise<void> {
     const failure = new Failure("elsewhere", "The leader has stepped down");
     const others = this.#options.catalog.replicas().filter(({ name }) => name !== SYSTEM_DATABASE);
-    await Promise.all(others.map((replica) => replica.release(failure)));
+    const ended = await Promise.allSettled(others.map((replica) => replica.release(failure)));
+    const failed = ended.find((one) => one.status === "rejected");
+    if (failed) throw failed.reason;
   }
 
   /** A leader that nobody has a link to makes way only for somebody who lives. */

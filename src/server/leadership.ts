@@ -20,6 +20,9 @@ import {
   successors,
 } from "./succession.ts";
 
+/** An append that hangs does not keep the others from hearing who leads next. */
+const RELEASE_WAIT_MS = 2_000;
+
 export class Leadership {
   readonly #options: LeadershipOptions;
   #system: Replica | null = null;
@@ -150,7 +153,7 @@ export class Leadership {
 
   async #resign(successor: string): Promise<void> {
     const system = this.#system;
-    const { log, node, release } = this.#options;
+    const { clock, log, node, release } = this.#options;
     if (!system || this.#claim === null) return;
     // From here on nothing is claimed; writes that come wait for the next leader.
     const claim = this.#claim;
@@ -158,9 +161,10 @@ export class Leadership {
     const leading = this.#leading;
     try {
       // Side by side: a request to the store less for those who wait (decision 0017).
-      const released = release().catch((error) =>
+      const ended = release().catch((error) =>
         log.warn("could not release all databases", { cause: describe(error) })
       );
+      const released = Promise.race([ended, clock.sleep(RELEASE_WAIT_MS)]);
       const failure = new Failure("elsewhere", `${node.id} has stepped down`);
       await system.resign(successor, failure, released);
     } catch (error) {

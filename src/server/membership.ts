@@ -191,7 +191,7 @@ export class Membership {
   /** Throws `elsewhere` for a request that was meant for this node in another lead. */
   checkMeant(asked: Readonly<Record<string, unknown>>): void {
     const { claim, over } = this.leadership;
-    if (claim === null || isMeant(asked, claim, over)) return;
+    if (claim === null ? typeof asked["claim"] !== "number" : isMeant(asked, claim, over)) return;
     throw new Failure("elsewhere", "This was asked of a leader by another claim; nothing was done");
   }
 

@@ -75,10 +75,10 @@ export class Preparation {
     const [oldest] = this.#recent;
     if (this.#recent.size > DATABASES_PREPARED_MAX && oldest) this.#recent.delete(oldest);
     const nowMs = this.#options.clock.monotonicMs();
-    if (nowMs < this.#warmAtMs || !this.#options.isFirst()) return;
-    // While there are writes somebody would wait for a process to begin.
+    if (nowMs < this.#warmAtMs) return;
     this.#warmAtMs = nowMs + WARM_EVERY_MS;
-    this.soon();
+    // While there are writes somebody would wait for a process to begin.
+    if (this.#options.isFirst()) this.soon();
   }
 
   /** The link to the leader has ended: what it sent last may not have come. */

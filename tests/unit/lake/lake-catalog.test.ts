@@ -59,3 +59,27 @@ test("what did nothing is told at once", () => {
   const { outcome, sent } = catalog(["unavailable", "done"]);
   expect([outcome, sent.length]).toEqual([["unavailable", undefined], 1]);
 });
+
+test.each(["ducklake_table", "_headgate_lake"])(
+  "a node that has the database and not yet its table %s asks whoever leads",
+  async (table) => {
+    const levels: string[] = [];
+    const lake = new LakeCatalog({
+      clock: new SimulatedClock(new Timeline()),
+      keys: new KeysByDatabase(seededRandom(1)),
+      clockOffsetMs: () => 0,
+      databases: {
+        execute: () => Promise.reject(new Failure("missing", "not executed")),
+        query: (_, { level }) => {
+          levels.push(level);
+          if (level === "linearizable") return Promise.resolve({ text: '{"rows":[]}', epoch: 3 });
+          const message = `Cannot run this query: no such table: ${table}`;
+          return Promise.reject(new Failure("invalid", message));
+        },
+      },
+    }, "web");
+    const query = { sql: "SELECT 1", params: {}, decode: () => "found" };
+    const asked = await lake.ask(query, { level: "local", deadlineMs: 1_000 });
+    expect([asked, levels]).toEqual([{ value: "found", epoch: 3 }, ["local", "linearizable"]]);
+  },
+);

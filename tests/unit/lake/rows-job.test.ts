@@ -44,6 +44,17 @@ describe("a large request that is sent again with its key", () => {
     expect(await shop.store.list("")).toEqual(stored);
   });
 
+  test("is not answered by what this node knows of a lake that was dropped and made anew", async () => {
+    shop.stored.createTable("events", wish("id", "int64"), wish("text", "varchar"));
+    await job(shop.request(large, keyed("k", "one")));
+    shop.local = shop.stored;
+    shop.makeAnew();
+    shop.stored.createTable("events", wish("id", "int64"), wish("text", "varchar"));
+    shop.tables.forget(shop.catalog, EVENTS);
+    expect(kinds(await job(shop.request(large, keyed("k", "one"))))).toEqual(["stored"]);
+    expect(shop.stored.rows("SELECT record_count FROM ducklake_data_file")).toEqual([[1n]]);
+  });
+
   test("with other rows is refused", async () => {
     shop.stored.createTable("events", wish("id", "int64"), wish("text", "varchar"));
     await job(shop.request(large, keyed("k", "one")));

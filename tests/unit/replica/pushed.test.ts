@@ -187,6 +187,25 @@ describe("an owner that hands over", () => {
     expect(told.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
   });
 
+  test("tells nothing of it to a chain that another node has taken meanwhile [I6]", async () => {
+    ownerNode.systemClaim = null;
+    const others = Promise.withResolvers<void>();
+    const resigned = bench.failure(owner.resign("n2", stepping, others.promise));
+    bench.pass(1_000);
+    const next = bench.node("n2");
+    next.systemClaim = 7;
+    const successor = await bench.open(next);
+    expect(await bench.settle(successor.claim(7))).toBe(true);
+    await bench.failure(bench.settle(owner.prove()));
+    bench.pass(12_000);
+    expect([owner.state, owner.tip]).toEqual(["following", 4]);
+    others.resolve();
+    expect((await bench.settle(resigned)).kind).toBe("elsewhere");
+    bench.pass(12_000);
+    expect([owner.state, owner.tip, await shown(owner)]).toEqual(["following", 4, []]);
+    expect(told.map(({ epoch }) => epoch)).toEqual([1, 2]);
+  });
+
   test("answers what is under way when it is durable, and refuses what waits [I3, I7]", async () => {
     const kindOf = (n: number) =>
       owner.execute(bench.write("INSERT INTO t VALUES (?)", [n])).then(

@@ -175,6 +175,26 @@ describe("the public port", () => {
     expect(node.open).toBe(0);
   });
 
+  test.each([10, 1_000])(
+    "a body is not what its content-length of %d says: nothing is done",
+    async (length) => {
+      const session = connectHttp2(`http://127.0.0.1:${listener.port}`);
+      const ended = Promise.withResolvers<void>();
+      const stream = session.request({
+        ...{ ":method": "POST", ":path": EXECUTE, "content-type": "application/json" },
+        "content-length": String(length),
+      });
+      stream.on("error", () => {});
+      stream.on("close", () => ended.resolve());
+      stream.write('{"statements":[{"sql":');
+      await systemClock.sleep(20);
+      stream.end('"DELETE FROM t"}]}');
+      await ended.promise;
+      session.destroy();
+      expect(node.seen).toEqual([]);
+    },
+  );
+
   test("a client that goes away in the middle of its body changes nothing", async () => {
     const socket = connectTcp(listener.port, "127.0.0.1");
     await once(socket, "connect");
