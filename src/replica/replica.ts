@@ -169,10 +169,7 @@ export class Replica {
     return await this.#tenure.rewrite(await this.#requireOwner(), request);
   }
 
-  /**
-   * Names who should own the chain next, and owns it no more: every pending write is answered.
-   * Followers hear of it by link when `released` resolves, which never rejects.
-   */
+  /** Names who should own the chain next, and owns it no more; see `Tenure.resign`. */
   async resign(successor: string, failure: Failure, released?: Promise<void>): Promise<void> {
     const { owner } = this.#tenure;
     if (!owner) throw fenced(this.name, this.ownership?.claim.address);
@@ -216,9 +213,7 @@ export class Replica {
     this.#follower.stop();
     this.#snapshots.close();
     this.#life.enter("close");
-    const owner = this.#tenure.end();
-    await owner?.stop(failure);
-    await owner?.closed;
+    await this.#tenure.close(failure);
     await this.#durable.replace(null);
   }
 

@@ -59,6 +59,13 @@ export class Tenure {
     return owner;
   }
 
+  /** Ends the owner and its workspace. */
+  async close(failure: Failure): Promise<void> {
+    const owner = this.end();
+    await owner?.stop(failure);
+    await owner?.closed;
+  }
+
   /** Claims the chain; the lifecycle is `claiming`. There is an owner afterwards if it was won. */
   async begin(systemClaim: number | null, lead?: Promise<boolean>): Promise<void> {
     const { chain, durable, life, hooks, catchUp, onMismatch } = this.#options;

@@ -22,7 +22,7 @@ import type { LeadershipOptions } from "./leadership-options.ts";
 import { linkEvents } from "./link-events.ts";
 import type { LinkTransport } from "./links.ts";
 import { type OwnFacts, ownMember } from "./own-member.ts";
-import { type Belief, isMeant, NextLeader } from "./next-leader.ts";
+import { type Asked, NextLeader, whomToAsk } from "./next-leader.ts";
 import { NodeLinks, type NodeLinksOptions } from "./node-links.ts";
 import { Preparation } from "./preparation.ts";
 import { Proofs } from "./proofs.ts";
@@ -188,13 +188,6 @@ export class Membership {
     };
   }
 
-  /** Throws `elsewhere` for a request that was meant for this node in another lead. */
-  checkMeant(asked: Readonly<Record<string, unknown>>): void {
-    const { claim, over } = this.leadership;
-    if (claim === null ? typeof asked["claim"] !== "number" : isMeant(asked, claim, over)) return;
-    throw new Failure("elsewhere", "This was asked of a leader by another claim; nothing was done");
-  }
-
   /** Another node says that it leads: the chain tells whether it does. */
   async onTold(from: string, claim: number): Promise<void> {
     const system = this.#system();
@@ -209,14 +202,8 @@ export class Membership {
     else await system.prove().catch(() => {});
   }
 
-  /** Whom to ask what only a leader answers, and why. */
-  #asked(): { readonly node: string; readonly belief: Belief } | null {
-    const { leadership, links } = this;
-    const next = leadership.isSeeking ? this.#next.asked : null;
-    if (next !== null) return next;
-    const claim = links.linkedTo();
-    if (leadership.isLeaderInDoubt || links.leader === null || claim === null) return null;
-    return { node: links.leader, belief: { claim } };
+  #asked(): Asked | null {
+    return whomToAsk(this.#next, this.leadership, this.links);
   }
 
   #system(): Replica {

@@ -4,6 +4,7 @@
  * a channel that has proved that both are of one cluster (I13), and executes as the owner or not at
  * all.
  */
+import { Failure } from "../base/failure.ts";
 import type { Claim } from "../replica/claims.ts";
 
 export interface NextLeaderOptions {
@@ -18,6 +19,33 @@ export interface NextLeaderOptions {
  * and leads again, is not executed.
  */
 export type Belief = { readonly claim: number } | { readonly after: number };
+
+export interface Asked {
+  readonly node: string;
+  readonly belief: Belief;
+}
+
+/** Whom to ask what only a leader answers. */
+export function whomToAsk(
+  next: NextLeader,
+  leadership: { readonly isSeeking: boolean; readonly isLeaderInDoubt: boolean },
+  links: { readonly leader: string | null; linkedTo(): number | null },
+): Asked | null {
+  const asked = leadership.isSeeking ? next.asked : null;
+  if (asked !== null) return asked;
+  const claim = links.linkedTo();
+  if (leadership.isLeaderInDoubt || links.leader === null || claim === null) return null;
+  return { node: links.leader, belief: { claim } };
+}
+
+/** Throws `elsewhere` for a request that was meant for this node in another lead. */
+export function checkMeant(
+  asked: Readonly<Record<string, unknown>>,
+  { claim, over }: { readonly claim: number | null; readonly over: number | null },
+): void {
+  if (claim === null ? typeof asked["claim"] !== "number" : isMeant(asked, claim, over)) return;
+  throw new Failure("elsewhere", "This was asked of a leader by another claim; nothing was done");
+}
 
 /** Whether a node that leads by `claim`, made over `over`, is the leader that was meant. */
 export function isMeant(
@@ -56,7 +84,7 @@ export class NextLeader {
   }
 
   /** The one to ask; null for nobody. */
-  get asked(): { readonly node: string; readonly belief: Belief } | null {
+  get asked(): Asked | null {
     const { claim, isKnown } = this.#options;
     const told = this.#told;
     if (told.claim >= (claim()?.epoch ?? 0)) {

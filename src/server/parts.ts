@@ -72,9 +72,7 @@ export function assembleParts(options: AssemblyOptions): Assembly {
   const { store, meter } = options.store;
   const { limits } = config;
   const children = createChildren({
-    command: childCommand,
-    clock,
-    log,
+    ...{ command: childCommand, clock, log },
     directory: memory.temporary("children"),
   });
   const readers = createReaders({
@@ -87,12 +85,11 @@ export function assembleParts(options: AssemblyOptions): Assembly {
     childBytesMax: limits.child_bytes_max,
     childIdleMs: limits.child_idle_ms,
   });
+  const clockOffsetMs = () => store.clockOffsetMs();
+  const workspaceParts = { children, clock, clockOffsetMs, log };
   const workspaces = new PreparedWorkspaces(clock, log, (name, image, pageSize) => {
     const directory = memory.temporary(`workspace-${name}`);
-    const clockOffsetMs = () => store.clockOffsetMs();
-    return openWorkspace({
-      ...{ directory, image, pageSize, children, clock, clockOffsetMs, log, name },
-    });
+    return openWorkspace({ ...workspaceParts, directory, image, pageSize, name });
   });
   const imageParts = { clock, log, conflictMs: limits.replication_conflict_ms };
   const parts: Parts = {

@@ -17,6 +17,7 @@ import type { WriteAnswer } from "../replica/write-queue.ts";
 import type { Whereabouts } from "./address-book.ts";
 import type { PeerAnswer, PeerRequest } from "./forwarding.ts";
 import type { Membership } from "./membership.ts";
+import { checkMeant } from "./next-leader.ts";
 
 /** What other nodes may ask of this one's databases. */
 export interface PeerRequests {
@@ -139,7 +140,7 @@ export class PeerCalls {
     const fields: Readonly<Record<string, unknown>> = Object(head);
     if (name === "execute" || name === "prove") {
       await membership.forwarding.untilHeirLeads(deadlineMs);
-      membership.checkMeant(fields);
+      checkMeant(fields, membership.leadership);
     }
     switch (name) {
       case "hears":
