@@ -151,7 +151,7 @@ export function standbyStep(
       return state.kind === "claiming" ? still(state) : calling(nowMs, facts);
     case "resigned":
       if (state.kind === "claiming" || !facts.eligible) return still(state);
-      return candidate("the leader resigned", nowMs + facts.rank * RESIGNED_RANK_MS, facts);
+      return candidate("the leader resigned", facts.rank * RESIGNED_RANK_MS, nowMs, facts);
     case "lost":
       return lost(state, event.to, nowMs, facts);
     case "failed":
@@ -191,7 +191,7 @@ function asked(state: Standby, isSeen: boolean, nowMs: number, facts: StandbyFac
   if (state.kind !== "asking") return still(state);
   // Refused is not dead: somebody hears the leader, and only the way to it is closed.
   if (isSeen) return still(apart(nowMs, nowMs + REDIAL_MS, watchFrom(nowMs, facts.staleMs)));
-  return candidate("its process is gone", nowMs + facts.rank * RANK_MS, facts);
+  return candidate("its process is gone", facts.rank * RANK_MS, nowMs, facts);
 }
 
 function looked(
@@ -208,7 +208,7 @@ function looked(
     ? "it has lost its store"
     : "it is silent";
   const reason = `${what}, and its heartbeat and chain stood still for ${stillMs} ms`;
-  return candidate(reason, nowMs + facts.rank * RANK_MS, facts);
+  return candidate(reason, facts.rank * RANK_MS, nowMs, facts);
 }
 
 function leaderStore(state: Standby, isFailing: boolean, nowMs: number): StandbyStep {
@@ -230,9 +230,7 @@ function lost(
 ): StandbyStep {
   if (state.kind !== "claiming" || to === "claim") return calling(nowMs, facts);
   // The last PUT of a dead process may land after it. A second one is nobody's who is dead (I2).
-  if (state.losses > 0) {
-    return still(apart(nowMs, nowMs, watchFrom(nowMs, facts.staleMs)));
-  }
+  if (state.losses > 0) return still(apart(nowMs, nowMs, watchFrom(nowMs, facts.staleMs)));
   return { state: { ...state, losses: 1 }, actions: [{ kind: "claim", reason: state.reason }] };
 }
 
@@ -287,8 +285,10 @@ function calling(nowMs: number, facts: StandbyFacts): StandbyStep {
   return due(apart(nowMs, nowMs, watchFrom(nowMs, facts.staleMs)), nowMs);
 }
 
-function candidate(reason: string, atMs: number, facts: StandbyFacts): StandbyStep {
-  return still({ kind: "candidate", reason, claimAtMs: Math.max(atMs, facts.quietUntilMs) });
+/** Whoever need not wait claims at once: a timer would be one more turn of a busy process. */
+function candidate(why: string, waitMs: number, nowMs: number, facts: StandbyFacts): StandbyStep {
+  const claimAtMs = Math.max(nowMs + waitMs, facts.quietUntilMs);
+  return tick({ kind: "candidate", reason: why, claimAtMs }, nowMs);
 }
 
 function apart(nowMs: number, dialAtMs: number, watch: Watch): Standby {

@@ -2,7 +2,8 @@
  * Taking a chain: an epoch at tip + 1 whose content is one row (PROTOCOL sections 1 and 8). Claiming
  * is always safe, since the store lets one node create that object. Winning is not yet owning: on
  * a pruned part of a chain a stray claim would be created too, so the winner looks whether anything
- * lies after it before it answers, applies or announces anything (I5).
+ * lies after it before it answers, applies or announces anything (I5), unless nothing can (decision
+ * 0018).
  */
 import type { Image } from "../database/image.ts";
 import type { TakenEpoch, Workspace } from "../database/workspace.ts";
@@ -22,6 +23,8 @@ export interface ClaimOptions {
   readonly systemClaim: number | null;
   /** Whether the claim of `system` is won, where that is on its way too. */
   readonly lead?: Promise<boolean> | undefined;
+  /** Nothing but a claim can come next, and those are never deleted (I4): winning it is owning. */
+  readonly isClaimNext: boolean;
   /** Asked before a chain other than `system` is claimed: whoever was deposed finds out here. */
   proveLead?(): Promise<unknown> | undefined;
   /** Takes the claim into the image, once nothing lies after it. False when nobody wants it now. */
@@ -54,7 +57,8 @@ export async function claimChain(parts: Parts, options: ClaimOptions): Promise<C
     parts.crashPoint("claim.before_append");
     const result = await appender.append(tipOf(epoch), epoch.bytes);
     parts.crashPoint("claim.after_append");
-    const isOurs = result.outcome === "won" && !(await hasEpochAfter(chain, number));
+    const isOurs = result.outcome === "won" &&
+      (options.isClaimNext || !(await hasEpochAfter(chain, number)));
     if (isOurs && await (options.lead ?? true) && await options.accept(epoch)) {
       return { outcome: "won", workspace, appender, nodeId, epoch };
     }

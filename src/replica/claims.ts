@@ -28,6 +28,11 @@ export interface ClaimWish {
   readonly currentSinceMs?: number;
   /** This node's claim of `system` is on its way: whether it was won. Nothing is owned before. */
   readonly lead?: Promise<boolean>;
+  /**
+   * The claim of `system` whose owner has resigned over this node's link, all that it had in the
+   * other chains told before: whoever claims follows it at once (decision 0018).
+   */
+  readonly resigned?: number;
 }
 
 /** The newest claim in the image, or null in a chain without any (there is no such chain). */

@@ -42,6 +42,9 @@ export class Durable {
   readonly #hooks: ReplicaHooks;
   /** When the store was last asked for the next epoch, and answered. */
   #looked: Moment = { monotonicMs: -Infinity, wallMs: -Infinity };
+  /** How often an owner began to push, and in which of these times the last look was sent. */
+  #feeds = 0;
+  #lookedInFeed = 0;
   /** Waits for own epochs that are on their way into the image. */
   #landed: (() => Promise<void>) | null = null;
   image: Image | null = null;
@@ -70,6 +73,8 @@ export class Durable {
     if (!joined) return false;
     const image = await joined.builder.finish(joined.head);
     this.#looked = looking;
+    // What was pushed meanwhile is not in it.
+    this.#lookedInFeed = 0;
     this.pageSize = joined.pageSize;
     this.lastKind = joined.kind;
     this.tip = joined.head.epoch;
@@ -106,9 +111,28 @@ export class Durable {
     if (!isThere) throw new Failure("corrupt", `The chain of ${this.#chain.name} is gone`);
   }
 
-  /** Whether a look for the next epoch that was sent at that time or later has said absent. */
-  hasLookedSince(ms: number): boolean {
-    return this.#looked.monotonicMs >= ms;
+  /**
+   * Whether a look for the next epoch that was sent at that time or later has said absent, and all
+   * that was heard of since is in the image.
+   */
+  isCurrentSince(ms: number): boolean {
+    return this.#looked.monotonicMs >= ms && this.image?.head.epoch === this.tip;
+  }
+
+  /** The owner pushes its epochs to this replica from now on: a look that follows finds the rest. */
+  fed(): void {
+    this.#feeds++;
+  }
+
+  /**
+   * Whether the next epoch, if there is or was one, is certainly a claim (decision 0018): so it is
+   * after a resignation, and where the owner was the one that has resigned, which told everything.
+   */
+  isClaimNext(resigned: number | undefined): boolean {
+    if (this.image?.head.epoch !== this.tip) return false;
+    if (this.lastKind === "resignation") return true;
+    const wasItsOwner = resigned !== undefined && this.ownership?.claim.systemClaim === resigned;
+    return wasItsOwner && this.#feeds > 0 && this.#lookedInFeed === this.#feeds;
   }
 
   /** Applies what the store holds after the head. True when there was something. */
@@ -116,6 +140,7 @@ export class Durable {
     await this.#land();
     const since = this.#looked;
     const looking = this.#moment();
+    const feeds = this.#feeds;
     let applied = 0;
     try {
       await catchUp(
@@ -136,6 +161,7 @@ export class Durable {
       now.wallMs - since.wallMs > AWAY_MS;
     if (wasAway) await checkNextNotPruned(this.#chain, image);
     this.#looked = looking;
+    this.#lookedInFeed = feeds;
     return applied > 0;
   }
 
@@ -152,7 +178,7 @@ export class Durable {
         this.#applied(image, kind, bytes);
       });
     } finally {
-      if (kinds.has("claim") || kinds.has("resignation")) await this.#readOwnership(image);
+      if (kinds.has("claim") || kinds.has("resignation")) await this.#readOwnership(image, true);
     }
   }
 
@@ -167,13 +193,13 @@ export class Durable {
     this.#snapshots.count(bytes, null, kind);
   }
 
-  async #readOwnership(image: Image): Promise<void> {
+  async #readOwnership(image: Image, isPushed = false): Promise<void> {
     const before = this.ownership;
     this.ownership = await readOwnership(image);
     const now = this.ownership;
     const isNew = now?.claim.epoch !== before?.claim.epoch ||
       now?.claim.successor !== before?.claim.successor;
-    if (now && isNew) this.#hooks.onOwnership?.(this.#chain.name, now);
+    if (now && isNew) this.#hooks.onOwnership?.(this.#chain.name, now, isPushed);
   }
 
   /** This node owns the chain no more, but not all that it made durable is in the image yet. */

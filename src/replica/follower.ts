@@ -25,6 +25,7 @@ export class Follower {
   readonly #options: FollowerOptions;
   readonly #poll: Poll;
   readonly #pushed: Pushed;
+  #isPushed = false;
 
   constructor(parts: Parts, options: FollowerOptions) {
     this.#options = options;
@@ -43,6 +44,8 @@ export class Follower {
 
   /** Whether the owner pushes; else the store is asked again and again. */
   set isPushed(isPushed: boolean) {
+    if (isPushed && !this.#isPushed) this.#options.durable.fed();
+    this.#isPushed = isPushed;
     if (!isPushed) this.#pushed.clear();
     this.#poll.rest(isPushed);
   }

@@ -17,8 +17,8 @@ export interface ReplicaHooks {
    * its object; null for one that replaced the whole content, which followers read from the store.
    */
   onDurable?(database: string, epoch: number, bytes: Uint8Array | null): void;
-  /** A newer claim, or a resignation, is in the image. */
-  onOwnership?(database: string, ownership: Ownership): void;
+  /** A newer claim, or a resignation, is in the image; whether its owner pushed it. */
+  onOwnership?(database: string, ownership: Ownership, isPushed: boolean): void;
   /** A snapshot was written and verified. */
   onSnapshot(replica: Replica, epoch: number): void;
 }

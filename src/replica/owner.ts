@@ -100,7 +100,7 @@ export class Owner {
     });
   }
 
-  /** Refuses what waits and everything to come, as after a drop; the chain stays owned. */
+  /** Refuses what waits and all writes to come, as after a drop; the chain stays owned. */
   retire(failure: Failure): void {
     this.#retired = failure;
     this.#queue.refuse(failure);
@@ -216,7 +216,7 @@ export class Owner {
     const job = this.#jobs.shift();
     if (!job || !this.#open) return job?.(this.#workspace, this.#options.appender);
     await job(this.#workspace, this.#options.appender);
-    if (this.#open) await this.#renew();
+    if (this.#open && this.#retired === null) await this.#renew();
   }
 
   /** The workspace cannot go on. Nothing of its batch was sent, so nothing of it was done. */

@@ -132,7 +132,7 @@ export class Replica {
       try {
         if (this.#rebuild.isDue) await this.#rebuild.run();
         const { over, currentSinceMs = Infinity } = options;
-        const isCurrent = this.#durable.hasLookedSince(currentSinceMs);
+        const isCurrent = this.#durable.isCurrentSince(currentSinceMs);
         if (this.#durable.image && !isCurrent) await this.#follower.catchUp(this.image);
         if (over !== undefined && this.ownership?.claim.epoch !== over) return false;
         if (!mayClaim(this.name, systemClaim, this.ownership)) {
@@ -141,7 +141,7 @@ export class Replica {
         }
         if (this.dropped && !options.isCreate) throw dropped(this.name);
         this.#life.enter("claim");
-        await this.#tenure.begin(systemClaim, options.lead);
+        await this.#tenure.begin(systemClaim, options);
         // Lost meanwhile: this chain goes with `system`.
         if (systemClaim !== null && systemClaim !== this.#hooks.systemClaim()) await this.giveUp();
         return this.#tenure.owner !== null;

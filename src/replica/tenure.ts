@@ -8,7 +8,7 @@ import type { TakenEpoch, Workspace } from "../database/workspace.ts";
 import type { Appender } from "./appender.ts";
 import type { Chain } from "./chain.ts";
 import { claimChain, tipOf } from "./claim.ts";
-import { NAME_SUCCESSOR } from "./claims.ts";
+import { type ClaimWish, NAME_SUCCESSOR } from "./claims.ts";
 import type { Durable } from "./durable.ts";
 import { dropped, fenced, lostInDoubt } from "./failures.ts";
 import type { ReplicaHooks } from "./hooks.ts";
@@ -67,7 +67,7 @@ export class Tenure {
   }
 
   /** Claims the chain; the lifecycle is `claiming`. There is an owner afterwards if it was won. */
-  async begin(systemClaim: number | null, lead?: Promise<boolean>): Promise<void> {
+  async begin(systemClaim: number | null, { lead, resigned }: ClaimWish): Promise<void> {
     const { chain, durable, life, hooks, catchUp, onMismatch } = this.#options;
     try {
       const claim = await claimChain(this.#parts, {
@@ -76,6 +76,7 @@ export class Tenure {
         pageSize: durable.pageSize,
         systemClaim,
         lead,
+        isClaimNext: durable.isClaimNext(resigned),
         proveLead: () => hooks.proveLead?.(),
         accept: (epoch) => this.#accept(epoch),
         onRefused: () => void this.#owner?.refused(),
@@ -140,6 +141,8 @@ export class Tenure {
       if (result.outcome === "lost") {
         throw result.everUnknown ? lostInDoubt(chain.name) : fenced(chain.name);
       }
+      // Others rely on it that nothing but a claim follows.
+      owner.retire(fenced(chain.name));
       await released;
       // Somebody may have claimed meanwhile, which this node has applied, or owns by a newer claim.
       if (this.#owner !== owner) throw fenced(chain.name);

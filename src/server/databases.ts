@@ -156,8 +156,8 @@ export class NodeDatabases implements Databases {
   async #executeLater(name: string, request: WriteRequest): Promise<TextAnswer> {
     const { catalog } = this.#options;
     refuseSystem(name, request);
-    // What this node has not heard of, or still reads from the store, the leader has.
-    if (!catalog.isLeading && !catalog.peek(name)) return await this.#atOwner(name, request);
+    // Only a leader owns, and it has also what this node has not heard of or still reads.
+    if (!catalog.isLeading && name !== SYSTEM_DATABASE) return await this.#atOwner(name, request);
     try {
       return await this.executeHere(name, request);
     } catch (error) {

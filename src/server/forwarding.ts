@@ -103,9 +103,10 @@ export class Forwarding {
     // What an earlier attempt may have done, a later one that did nothing does not undo.
     let doubt: unknown = null;
     for (;;) {
+      let asked: string | null = null;
       try {
-        const leader = await this.#leader(deadlineMs);
-        return leader === null ? await here() : read(await this.#call(leader, question));
+        asked = await this.#leader(deadlineMs);
+        return asked === null ? await here() : read(await this.#call(asked, question));
       } catch (error) {
         const didNothing = isFailure(error, "elsewhere", "unavailable");
         const isUncertain = isFailure(error, "uncertain");
@@ -116,10 +117,22 @@ export class Forwarding {
           const saysNothing = didNothing || isFailure(error, "busy");
           throw saysNothing && doubt !== null ? doubt : error;
         }
-        // It was deposed, or has not finished taking up the lead.
-        await clock.sleep(FORWARD_RETRY_MS);
+        await this.#untilAnother(asked, error, deadlineMs);
       }
     }
+  }
+
+  /**
+   * The one that was asked was deposed, has not finished taking up the lead, or is about to hand it
+   * over and says how long that takes at most: it is asked again then, and another as soon as known.
+   */
+  async #untilAnother(asked: string | null, error: unknown, deadlineMs: number): Promise<void> {
+    const { clock, leader } = this.#options;
+    const known = leader();
+    if (known !== null && known !== asked) return;
+    const saidMs = isFailure(error, "elsewhere") ? error.retryAfterMs : undefined;
+    const leftMs = deadlineMs - FORWARD_RETRY_MS - clock.monotonicMs();
+    await this.#change(Math.max(0, Math.min(saidMs ?? FORWARD_RETRY_MS, leftMs)));
   }
 
   /** A leader that has a successor and still says nothing may be asleep: it is not waited for. */

@@ -3,13 +3,13 @@
  * when nobody can reach it.
  */
 import type { Clock } from "../base/clock.ts";
-import { Failure } from "../base/failure.ts";
 import { SYSTEM_DATABASE } from "../epoch/name.ts";
 import type { AddressBook } from "./address-book.ts";
 import type { Catalog } from "./catalog.ts";
 import { claimAhead, claimAll } from "./claim-chains.ts";
 import type { Leadership } from "./leadership.ts";
 import type { LinkTransport } from "./links.ts";
+import { steppingDown } from "./next-leader.ts";
 import type { NodeLinks } from "./node-links.ts";
 import type { Preparation } from "./preparation.ts";
 import { probeAddress } from "./probe-address.ts";
@@ -57,7 +57,7 @@ export class LeadWork {
 
   /** Everything but `system`, in order, so that the successor finds nothing in flight. */
   async release(): Promise<void> {
-    const failure = new Failure("elsewhere", "The leader has stepped down");
+    const failure = steppingDown();
     const others = this.#options.catalog.replicas().filter(({ name }) => name !== SYSTEM_DATABASE);
     const ended = await Promise.allSettled(others.map((replica) => replica.release(failure)));
     const failed = ended.find((one) => one.status === "rejected");

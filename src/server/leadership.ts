@@ -51,6 +51,11 @@ export class Leadership {
     return this.#over;
   }
 
+  /** It has begun to step down, and the others have not heard of it yet. */
+  get isResigning(): boolean {
+    return this.#leading !== null && this.#claim === null;
+  }
+
   /** True while nobody leads as far as this node knows, or a new leader is not ready. */
   get isElecting(): boolean {
     return this.#leading ? !this.#leading.isBegun : this.#standingBy?.isElecting ?? true;

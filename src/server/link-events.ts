@@ -26,8 +26,8 @@ export function linkEvents(
       membership.leadership.standby?.on({ kind: "unlinked", by });
     },
     onEpoch: (database, epoch, bytes) => {
-      preparation.heard(database);
       catalog.push(database, epoch, bytes);
+      preparation.heard(database);
     },
     onRoster: (roster) => {
       for (const { node, nonce } of roster.members) {

@@ -149,16 +149,17 @@ export class Membership {
       proveLead: () => this.#preparation.hasJustWon ? Promise.resolve() : this.#system().prove(),
       onFenced: (replica) => this.#onFenced(replica),
       onDurable: (database, epoch, bytes) => this.links.hub?.push(database, epoch, bytes),
-      onOwnership: (database, ownership) => {
+      onOwnership: (database, ownership, isPushed) => {
         if (database !== SYSTEM_DATABASE) return;
         const { facts } = this.#options;
-        const { node, successor } = ownership.claim;
+        const { epoch, node, successor } = ownership.claim;
         // What a resignation allowed is over: a claim of this one may be lost to data (0011).
         if (successor === null && node !== facts.node) this.#preparation.over();
-        // The others come long after the one that is named.
-        const isNamed = successor === facts.node || successor === "";
-        if (isNamed && facts.eligible && this.links.leader === node) this.#preparation.resigned();
-        if (successor && this.links.leader === node) this.#next.resigned(ownership.claim.epoch);
+        if (successor !== null && isPushed) {
+          const isNamed = successor === facts.node || successor === "";
+          this.#preparation.resigned(epoch, isNamed && facts.eligible);
+          this.#next.resigned(epoch);
+        }
         this.leadership.onOwnership(ownership);
         this.forwarding.leaderChanged();
       },

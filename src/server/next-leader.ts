@@ -7,6 +7,9 @@
 import { Failure } from "../base/failure.ts";
 import type { Claim } from "../replica/claims.ts";
 
+/** After that it may have failed to step down, and is asked again. */
+const STEPPING_DOWN_MS = 250;
+
 export interface NextLeaderOptions {
   /** The newest claim of `system` that this node knows. */
   claim(): Claim | undefined;
@@ -41,10 +44,22 @@ export function whomToAsk(
 /** Throws `elsewhere` for a request that was meant for this node in another lead. */
 export function checkMeant(
   asked: Readonly<Record<string, unknown>>,
-  { claim, over }: { readonly claim: number | null; readonly over: number | null },
+  { claim, over, isResigning }: {
+    readonly claim: number | null;
+    readonly over: number | null;
+    readonly isResigning: boolean;
+  },
 ): void {
+  if (isResigning) throw steppingDown();
   if (claim === null ? typeof asked["claim"] !== "number" : isMeant(asked, claim, over)) return;
   throw new Failure("elsewhere", "This was asked of a leader by another claim; nothing was done");
+}
+
+/** Another node leads in a moment, which whoever asks hears by itself: until then it need not ask. */
+export function steppingDown(): Failure {
+  return new Failure("elsewhere", "The leader steps down; nothing was done", {
+    retryAfterMs: STEPPING_DOWN_MS,
+  });
 }
 
 /** Whether a node that leads by `claim`, made over `over`, is the leader that was meant. */

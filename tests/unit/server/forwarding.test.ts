@@ -3,13 +3,13 @@ import { describe, expect, test } from "bun:test";
 import { drainMicrotasks } from "bun:jsc";
 import { Failure, type FailureKind } from "../../../src/base/failure.ts";
 import { Forwarding, type PeerAnswer } from "../../../src/server/forwarding.ts";
-import type { Belief } from "../../../src/server/next-leader.ts";
+import { type Belief, steppingDown } from "../../../src/server/next-leader.ts";
 import { SimulatedClock, Timeline } from "../../support/simulated-clock.ts";
 
 const DONE: PeerAnswer = { head: { epoch: 7 }, body: '{"results":[],"epoch":7}' };
 
 /** A node whose calls are answered one after another as the test says. */
-function forwarding(answers: readonly (FailureKind | "done" | "silence")[]) {
+function forwarding(answers: readonly (FailureKind | "done" | "silence" | Failure)[]) {
   const timeline = new Timeline();
   const clock = new SimulatedClock(timeline);
   const world = {
@@ -37,7 +37,7 @@ function forwarding(answers: readonly (FailureKind | "done" | "silence")[]) {
       const next = left.shift() ?? "done";
       if (next === "done") return Promise.resolve(DONE);
       if (next === "silence") return new Promise(() => {});
-      return Promise.reject(new Failure(next, `it said ${next}`));
+      return Promise.reject(next instanceof Failure ? next : new Failure(next, `it said ${next}`));
     },
   });
   const execute = (idempotencyKey?: string) => {
@@ -96,6 +96,38 @@ describe("a write that is forwarded", () => {
     until(500);
     expect(result.value).toMatchObject({ epoch: 7 });
     expect(world.sent.length).toBe(3);
+  });
+
+  test("leaves a leader in peace that steps down, and asks the next as soon as it is known", () => {
+    const { world, forwards, execute, until } = forwarding([steppingDown()]);
+    const result = execute();
+    until(200);
+    expect([result.value, world.sent.length]).toEqual(["pending", 1]);
+    world.leader = "n2";
+    forwards.leaderChanged();
+    until(201);
+    expect(result.value).toMatchObject({ epoch: 7 });
+    expect(world.sent.map((sent) => (sent as string[])[0])).toEqual(["n1", "n2"]);
+  });
+
+  test("asks the next at once where that is known by the time of the answer", () => {
+    const { world, execute, until } = forwarding([steppingDown()]);
+    const result = execute();
+    world.leader = "n2";
+    until(1);
+    expect(result.value).toMatchObject({ epoch: 7 });
+  });
+
+  test("asks a leader again that did not step down after all, within its deadline", () => {
+    const { world, execute, until } = forwarding([steppingDown()]);
+    const result = execute();
+    until(400);
+    expect([result.value, world.sent.length]).toEqual([{ text: DONE.body, epoch: 7 }, 2]);
+    const late = forwarding([steppingDown()]);
+    late.until(850);
+    const last = late.execute();
+    late.until(990);
+    expect(last.value).toMatchObject({ epoch: 7 });
   });
 
   test("is not sent again where it may have been executed, unless its key makes that safe", () => {

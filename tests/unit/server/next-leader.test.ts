@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "bun:test";
 import type { Claim } from "../../../src/replica/claims.ts";
-import { isMeant, NextLeader } from "../../../src/server/next-leader.ts";
+import { checkMeant, isMeant, NextLeader } from "../../../src/server/next-leader.ts";
 
 let claim: Claim | undefined;
 let known: readonly string[];
@@ -44,6 +44,17 @@ describe("a request that comes to a leader", () => {
     expect(isMeant({ claim: 9 }, 15, 12)).toBe(false);
     expect(isMeant({ after: 7 }, 15, 12)).toBe(false);
     expect(isMeant({ after: 7 }, 15, null)).toBe(false);
+  });
+
+  test("that steps down is refused, and says when to ask again", () => {
+    const leader = { claim: null, over: 7, isResigning: true };
+    for (const asked of [{ claim: 9 }, { after: 9 }, {}]) {
+      expect(() => checkMeant(asked, leader)).toThrow(
+        expect.objectContaining({ kind: "elsewhere", retryAfterMs: 250 }),
+      );
+    }
+    expect(() => checkMeant({ claim: 9 }, { ...leader, claim: 9, isResigning: false })).not
+      .toThrow();
   });
 
   test("of a node that says nothing of it is taken as it comes", () => {

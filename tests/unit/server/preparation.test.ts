@@ -66,22 +66,22 @@ describe("a standby", () => {
   test("that was handed the lead needs to read nothing", () => {
     const { preparation, done } = standby(["system", "a"]);
     preparation.heard("a");
-    preparation.resigned();
+    preparation.resigned(7, true);
     drainMicrotasks();
     expect(done).toEqual(["prepare system", "prepare a"]);
-    expect(preparation.wish(undefined)).toEqual({ currentSinceMs: -Infinity });
+    expect(preparation.wish(undefined)).toEqual({ resigned: 7, currentSinceMs: -Infinity });
   });
 
   test("that was handed the lead still was when the link of the last leader ends", () => {
     const { preparation, done } = standby(["system", "a"]);
     preparation.heard("a");
-    preparation.resigned();
+    preparation.resigned(7, true);
     drainMicrotasks();
     done.length = 0;
     preparation.lost();
     drainMicrotasks();
     expect(done).toEqual([]);
-    expect(preparation.wish(undefined)).toEqual({ currentSinceMs: -Infinity });
+    expect(preparation.wish(undefined)).toEqual({ resigned: 7, currentSinceMs: -Infinity });
     expect([...preparation.claimedAhead]).toEqual(["a"]);
   });
 
@@ -90,10 +90,46 @@ describe("a standby", () => {
     preparation.heard("a");
     preparation.lost();
     expect([...preparation.claimedAhead]).toEqual([]);
-    preparation.resigned();
+    preparation.resigned(7, true);
     expect([...preparation.claimedAhead]).toEqual(["a"]);
     preparation.over();
     expect([...preparation.claimedAhead]).toEqual([]);
+  });
+
+  test("opens what the leader sends last as soon as it is there, once that is about to resign", () => {
+    const { preparation, done, pass } = standby(["system", "a"]);
+    preparation.heard("a");
+    preparation.soon();
+    preparation.heard("a");
+    preparation.heard("system");
+    drainMicrotasks();
+    expect(done).toEqual(["read a to 7", "prepare a"]);
+    pass(1_001);
+    preparation.heard("a");
+    drainMicrotasks();
+    expect(done.length).toBe(2);
+    preparation.soon();
+    preparation.over();
+    preparation.heard("a");
+    drainMicrotasks();
+    expect(done.length).toBe(2);
+  });
+
+  test("that another was preferred to prepares nothing, until somebody leads", () => {
+    const { preparation, done } = standby(["system", "a"]);
+    preparation.heard("a");
+    preparation.resigned(7, false);
+    preparation.lost();
+    drainMicrotasks();
+    expect([done, preparation.wish(3), [...preparation.claimedAhead]]).toEqual([
+      [],
+      { over: 3 },
+      [],
+    ]);
+    preparation.over();
+    preparation.lost();
+    drainMicrotasks();
+    expect(done).toEqual(["prepare system", "read a", "prepare a"]);
   });
 
   test("that would not be the first to claim prepares for system only", () => {
@@ -108,7 +144,7 @@ describe("a standby", () => {
     const names = Array.from({ length: 20 }, (_, index) => `d${index}`);
     const { preparation, done } = standby(["system", ...names]);
     for (const name of names) preparation.heard(name);
-    preparation.resigned();
+    preparation.resigned(7, true);
     drainMicrotasks();
     const last = names.slice(-DATABASES_PREPARED_MAX).map((name) => `prepare ${name}`);
     expect(done).toEqual(["prepare system", ...last]);
@@ -148,6 +184,13 @@ function standby(names: readonly string[], isFirst = true) {
     name,
     state: "following",
     dropped: false,
+    tip: 7,
+    image: {
+      reached: (epoch: number) => {
+        done.push(`read ${name} to ${epoch}`);
+        return Promise.resolve();
+      },
+    },
     follow: () => {
       done.push(`read ${name}`);
       return Promise.resolve(false);
@@ -186,5 +229,15 @@ describe("processes for what a standby is about to own", () => {
       pass(100);
     }
     expect(warmed).toEqual([2, 2, 2]);
+  });
+
+  test("are not started in the moment in which somebody begins to lead", () => {
+    const { preparation, warmed, pass } = standby(["system", "a"]);
+    preparation.over();
+    preparation.heard("a");
+    expect(warmed).toEqual([]);
+    pass(501);
+    preparation.heard("a");
+    expect(warmed).toEqual([2]);
   });
 });
