@@ -42,11 +42,13 @@ export class Follower {
     this.#poll.stop();
   }
 
-  /** Whether the owner pushes; else the store is asked again and again. */
+  /**
+   * Whether the owner pushes; else the store is asked again and again. What it has pushed already is
+   * durable and goes in: its last word may be that it resigns.
+   */
   set isPushed(isPushed: boolean) {
     if (isPushed && !this.#isPushed) this.#options.durable.fed();
     this.#isPushed = isPushed;
-    if (!isPushed) this.#pushed.clear();
     this.#poll.rest(isPushed);
   }
 
@@ -79,15 +81,12 @@ export class Follower {
     }
   }
 
-  /** What was pushed and not applied is of no use any more. */
-  forgetPushed(): void {
-    this.#pushed.clear();
-  }
-
   /** Applies what the store holds after the image's head: true when there was something. */
   async catchUp(image: Image): Promise<boolean> {
     try {
-      return await this.#options.durable.catchUp(image);
+      const isMore = await this.#options.durable.catchUp(image);
+      this.#pushed.forget(image.head.epoch);
+      return isMore;
     } catch (error) {
       if (!isFailure(error, "corrupt")) throw error;
       await this.#mismatch(error);

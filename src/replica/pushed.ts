@@ -38,9 +38,9 @@ export class Pushed {
     if (isKept) this.#bytes += size;
   }
 
-  clear(): void {
-    this.#waiting.length = 0;
-    this.#bytes = 0;
+  /** The image has those up to that epoch. */
+  forget(epoch: number): void {
+    while (this.#waiting[0] && this.#waiting[0].epoch <= epoch) this.#shift();
   }
 
   /**

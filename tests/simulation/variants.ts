@@ -90,8 +90,8 @@ const UNAWARE: Change = {
 export const VARIANTS: readonly Variant[] = [
   new Variant("no check after the claim", "I5", 90, [{
     file: "src/replica/claim.ts",
-    find: `result.outcome === "won" && !(await hasEpochAfter(chain, number))`,
-    put: `result.outcome === "won"`,
+    find: "(options.isClaimNext || !(await hasEpochAfter(chain, number)))",
+    put: "true",
   }, UNAWARE]),
   new Variant("answer before the PUT", "I3", 5, [{
     file: "src/replica/landing.ts",

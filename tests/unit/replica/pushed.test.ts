@@ -140,6 +140,17 @@ describe("a follower that is pushed to", () => {
     expect(await shown(replica)).toEqual([1]);
   });
 
+  test("takes in what came before the link ended, without the store", async () => {
+    const replica = await follower();
+    await insert(1);
+    const reads = bench.store.count("get ");
+    for (const { epoch, bytes } of told) replica.push(epoch, bytes);
+    replica.isPushed = false;
+    bench.pass(10);
+    expect(await shown(replica)).toEqual([1]);
+    expect(bench.store.count("get ")).toBe(reads);
+  });
+
   test("hears of a new owner from the claim itself", async () => {
     const heard: string[] = [];
     const node = bench.node("n2");
