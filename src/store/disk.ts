@@ -4,7 +4,18 @@
  * fsynced too.
  */
 import { constants } from "node:fs";
-import { copyFile, link, mkdir, open, readdir, rename, rm, stat, unlink } from "node:fs/promises";
+import {
+  copyFile,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  unlink,
+} from "node:fs/promises";
 import { dirname } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { Failure } from "../base/failure.ts";
@@ -43,6 +54,7 @@ export class Disk {
   readonly #durableFolders = new Set<string>();
   /** Folders that hold a new name and whose fsync failed. */
   readonly #overdueFolders = new Set<string>();
+  readonly #removals = new Set<Promise<void>>();
   #offsetMs = 0;
 
   constructor(root: string, parts: DiskParts) {
@@ -96,10 +108,9 @@ export class Disk {
       await checkBodyFile(body);
       await copyFile(body.path, path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
     }
-    await using handle = await open(path, inMemory ? "wx" : "r+");
-    if (inMemory) await handle.writeFile(body);
-    await handle.sync();
-    const { size, ino, mtimeMs } = await handle.stat();
+    using handle = closedLater(await open(path, inMemory ? "wx" : "r+"));
+    if (inMemory) await handle.file.writeFile(body);
+    const [{ size, ino, mtimeMs }] = await Promise.all([handle.file.stat(), handle.file.sync()]);
     const wanted = bodySize(body);
     if (size !== wanted) {
       await rm(path, { force: true });
@@ -107,6 +118,16 @@ export class Disk {
     }
     if (inMemory) this.#offsetMs = mtimeMs - this.#clock.nowMs();
     return { path, size, inode: ino, modifiedAtMs: mtimeMs };
+  }
+
+  /** Removes a temporary file that has its name, or gets none. Else it goes at the next start. */
+  removeLater(path: string): void {
+    const removed = unlink(path).catch(() => {}).finally(() => this.#removals.delete(removed));
+    this.#removals.add(removed);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#removals);
   }
 
   /** Gives the file a name unless it is taken. Not durable before `settleFolder`. */
@@ -181,6 +202,14 @@ export class Disk {
 }
 
 async function syncFolder(path: string): Promise<void> {
-  await using handle = await open(path, "r");
-  await handle.sync();
+  using handle = closedLater(await open(path, "r"));
+  await handle.file.sync();
+}
+
+/**
+ * Nobody waits for the end of a file: what it holds is on the disk, or has failed to get there. Each
+ * call to the file system that is waited for is a turn of a process that may be busy.
+ */
+function closedLater(file: FileHandle): Disposable & { readonly file: FileHandle } {
+  return { file, [Symbol.dispose]: () => void file.close().catch(() => {}) };
 }

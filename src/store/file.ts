@@ -5,7 +5,7 @@
  * Calls to a file system cannot be cancelled: a signal counts before the first step only, and a
  * request that hangs stays pending rather than become an outcome that nobody knows.
  */
-import { open, rm, stat } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { Failure } from "../base/failure.ts";
 import { Disk, type DiskParts, type FileFacts } from "./disk.ts";
@@ -107,7 +107,7 @@ class FileStore implements Store {
         await this.#disk.settleFolder(path);
         return outcome;
       } finally {
-        await rm(temporary.path, { force: true }).catch(() => {}); // else removed at the next open
+        this.#disk.removeLater(temporary.path);
       }
     });
   }
@@ -159,7 +159,9 @@ class FileStore implements Store {
     return this.#disk.offsetMs;
   }
 
-  async close(): Promise<void> {}
+  close(): Promise<void> {
+    return this.#disk.close();
+  }
 
   #path(key: string): string {
     return `${this.#disk.root}/${key}`;
