@@ -17,7 +17,7 @@ export const BATCH_REQUESTS_MAX = 16_384;
 /** Statement text and parameters that one group commit takes from the queue. */
 export const BATCH_BYTES_MAX = 32 * MIB;
 /** Requests given to the workspace ahead of its answers, before it is known how long they take. */
-export const FEED_REQUESTS_MIN = 256;
+export const FEED_REQUESTS_START = 128;
 export const FEED_REQUESTS_MAX = 4_096;
 /** The time that they should take. */
 export const FEED_MS = 20;

@@ -34,7 +34,8 @@ export async function runBrokerUpdate(
     body: { state },
     answerMs: ANSWER_ORDER_MS,
   });
-  if (args.has("wait")) await reached(cluster, answer, waitMs, around);
+  const isOnly = status.nodes.every((one) => one.id === id);
+  if (args.has("wait")) await reached(cluster, { ...answer, isOnly }, waitMs, around);
   const done = args.has("wait") ? DONE[state] : `is told to be ${state}`;
   around.write(
     args.has("json") ? `${JSON.stringify(answer)}\n` : `${id} ${done}, in epoch ${answer.epoch}\n`,
@@ -59,7 +60,7 @@ function stateOf(text: string | undefined): BrokerState {
 /** Says what still runs, each time that it changes. Throws `uncertain` when the time is over. */
 async function reached(
   cluster: ClusterClient,
-  { id, state }: Updated,
+  { id, state, isOnly }: Updated & { readonly isOnly: boolean },
   waitMs: number,
   around: Surroundings,
 ): Promise<void> {
@@ -67,17 +68,21 @@ async function reached(
   const untilMs = clock.monotonicMs() + waitMs;
   const judge = new Judge(state);
   let said = "";
+  let unanswered = 0;
   for (;;) {
     const text = await cluster.look().then(({ status }) => {
+      unanswered = 0;
       const node = status.nodes.find((one) => one.id === id);
       if (judge.isReached(node)) return null;
       return node ? nodeText(node) : `${id} is in no roster`;
     }, (error) => {
       // The leader that was asked may be the node that goes, and the next one is being elected.
       if (!isFailure(error, "unavailable")) throw error;
+      unanswered++;
       return "no node answers";
     });
-    if (text === null) return;
+    // Where it was the only one, nobody is left to say so.
+    if (text === null || (isOnly && state === "shutdown" && unanswered > 1)) return;
     if (text !== said) around.writeError(`waiting: ${text}\n`);
     said = text;
     if (clock.monotonicMs() >= untilMs) {

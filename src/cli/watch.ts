@@ -1,5 +1,5 @@
 /** `cluster watch`: the status at each change, from whichever node answers. */
-import { describe, isFailure } from "../base/failure.ts";
+import { isFailure } from "../base/failure.ts";
 import type { ClusterStatus } from "../http/node.ts";
 import type { Surroundings } from "../server/surroundings.ts";
 import type { ParsedArguments } from "./arguments.ts";
@@ -61,7 +61,9 @@ class Watch {
       writeError(`${client.url} writes no more; looking for another node\n`);
     } catch (error) {
       if (isFailure(error) && !isFailure(error, "unavailable", "busy")) throw error;
-      writeError(`${describe(error)}; looking for another node\n`);
+      // What the runtime says of a broken connection is about itself.
+      const what = isFailure(error) ? error.message : `The connection to ${client.url} broke`;
+      writeError(`${what}; looking for another node\n`);
     } finally {
       cancel();
     }

@@ -38,6 +38,7 @@ export class Appender {
   #tip: Tip;
   #inFlight = false;
   #lost = false;
+  #isUnresolved = false;
   /** Reads that arrived and that nothing sent so far proves. */
   #waiting: Waiter[] = [];
   /** Reads that the HEAD or the append under way will prove. */
@@ -55,6 +56,11 @@ export class Appender {
 
   get tip(): Tip {
     return this.#tip;
+  }
+
+  /** It was closed before the outcome of an append was certain: that epoch may still come to be. */
+  get isUnresolved(): boolean {
+    return this.#isUnresolved;
   }
 
   /**
@@ -89,6 +95,9 @@ export class Appender {
       if (result.firstTry) covered.forEach((waiter) => waiter.resolve(next.epoch));
       else this.#waiting.unshift(...covered);
       return { outcome: "won", everUnknown: result.everUnknown };
+    } catch (error) {
+      this.#isUnresolved = true;
+      throw error;
     } finally {
       this.#inFlight = false;
       // After the caller has had its chance to send the next append, which is a better proof.

@@ -159,7 +159,9 @@ export class Durable {
     const now = this.#moment();
     const wasAway = now.monotonicMs - since.monotonicMs > AWAY_MS ||
       now.wallMs - since.wallMs > AWAY_MS;
-    if (wasAway) await checkNextNotPruned(this.#chain, image);
+    // So it is where both clocks stood still meanwhile: a new link begins with a look that cannot err.
+    const isNewFeed = this.#lookedInFeed !== feeds;
+    if (wasAway || isNewFeed) await checkNextNotPruned(this.#chain, image);
     this.#looked = looking;
     this.#lookedInFeed = feeds;
     return applied > 0;

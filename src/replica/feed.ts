@@ -11,7 +11,7 @@ import {
   FEED_EVERY_MS,
   FEED_MS,
   FEED_REQUESTS_MAX,
-  FEED_REQUESTS_MIN,
+  FEED_REQUESTS_START,
 } from "../base/limits.ts";
 import type { Workspace } from "../database/workspace.ts";
 import type { Batch } from "./batch.ts";
@@ -25,7 +25,7 @@ export class Feed {
   /** Given to the workspace and not yet executed. */
   #unsettled = 0;
   /** Requests given at once: about as many as take `FEED_MS`, learned from how long they took. */
-  #window = FEED_REQUESTS_MIN;
+  #window = FEED_REQUESTS_START;
   #fedAtMs = -Infinity;
   #openedAtMs = 0;
   #cancelNext: (() => void) | null = null;

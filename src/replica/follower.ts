@@ -60,7 +60,8 @@ export class Follower {
   /** Keeps a pushed epoch for `applyPushed`. */
   push(epoch: number, bytes: Uint8Array | null): void {
     this.#options.durable.heard(epoch);
-    this.#pushed.add(epoch, bytes);
+    // Where the image is to be read anew, all of it is read.
+    if (!this.#options.rebuild.isDue) this.#pushed.add(epoch, bytes);
   }
 
   /** Applies what was pushed; reads from the store what lies between. */

@@ -90,6 +90,7 @@ export class Owner {
     if (!this.#open) return Promise.reject(fenced(this.#options.chain.name));
     return new Promise<T>((resolve, rejectJob) => {
       this.#jobs.push(async (workspace, appender) => {
+        if (this.#retired) return rejectJob(this.#retired);
         if (!this.#open) return rejectJob(fenced(this.#options.chain.name));
         await job(workspace, appender).then(resolve, (error) => {
           if (isFailure(error, "elsewhere", "uncertain")) void this.refused();

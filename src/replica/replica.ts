@@ -170,18 +170,19 @@ export class Replica {
   }
 
   /** Names who should own the chain next, and owns it no more; see `Tenure.resign`. */
-  async resign(successor: string, failure: Failure, released?: Promise<void>): Promise<void> {
+  async resign(successor: string, failure: Failure, released?: Promise<boolean>): Promise<void> {
     const { owner } = this.#tenure;
     if (!owner) throw fenced(this.name, this.ownership?.claim.address);
     await this.#tenure.resign(owner, successor, released);
     await this.release(failure);
   }
 
-  /** Stops owning in order: what executes becomes durable and is answered, what waits is refused. */
-  release(failure: Failure): Promise<void> {
+  /** Stops owning in order; what waits is refused. False: an append of its own may still come to be. */
+  release(failure: Failure): Promise<boolean> {
     return this.#turns.take(async () => {
       await this.#tenure.end()?.stop(failure);
       if (this.#life.is("owning")) this.#released();
+      return this.#tenure.isResolved;
     });
   }
 

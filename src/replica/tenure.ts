@@ -1,7 +1,7 @@
 /**
  * A replica's time as owner of its chain, from the claim to the end: what only an owner may do.
  */
-import { Failure, isFailure } from "../base/failure.ts";
+import { describe, Failure, isFailure } from "../base/failure.ts";
 import { MACHINERY_TIMEOUT_MS, REOPEN_WORKSPACE_MS } from "../base/limits.ts";
 import type { Image } from "../database/image.ts";
 import type { TakenEpoch, Workspace } from "../database/workspace.ts";
@@ -34,6 +34,8 @@ export class Tenure {
   readonly #parts: Parts;
   readonly #options: TenureOptions;
   #owner: Owner | null = null;
+  /** That of the newest owner, which may have ended. */
+  #appender: Appender | null = null;
   #nodeId = 0n;
 
   constructor(parts: Parts, options: TenureOptions) {
@@ -49,6 +51,11 @@ export class Tenure {
   /** The random number that this node's newest claim carries in its header. */
   get nodeId(): bigint {
     return this.#nodeId;
+  }
+
+  /** Every append of the newest owner was won or lost. */
+  get isResolved(): boolean {
+    return !this.#appender?.isUnresolved;
   }
 
   /** The owner that was, which its caller ends; there is none from now on. */
@@ -83,6 +90,7 @@ export class Tenure {
       });
       if (claim.outcome === "won") {
         this.#nodeId = claim.nodeId;
+        this.#appender = claim.appender;
         this.#owner = this.#ownerOf(claim.workspace, claim.appender, claim.nodeId);
         life.enter("won");
         return hooks.onDurable?.(chain.name, claim.epoch.number, claim.epoch.bytes);
@@ -116,12 +124,13 @@ export class Tenure {
 
   /**
    * Hands the chain over: the newest claim's row says who should be next ("" for anybody). It is told
-   * once `released` resolves: what other chains have in flight has come to everybody by then.
+   * once `released` resolves: what other chains have in flight has come to everybody by then. Where
+   * that is false the others find it in the store, and conclude nothing from it for other chains.
    * Resolves when that is done; the caller then ends the tenure. Of `system` only (PROTOCOL section 8).
    */
-  async resign(owner: Owner, successor: string, released?: Promise<void>): Promise<number> {
+  async resign(owner: Owner, successor: string, released?: Promise<boolean>): Promise<number> {
     const { chain, durable, hooks } = this.#options;
-    const { clock, node } = this.#parts;
+    const { clock, log, node } = this.#parts;
     const claim = durable.ownership?.claim.epoch ?? 0;
     const params = [successor, claim];
     const deadlineMs = clock.monotonicMs() + MACHINERY_TIMEOUT_MS;
@@ -143,11 +152,16 @@ export class Tenure {
       }
       // Others rely on it that nothing but a claim follows.
       owner.retire(fenced(chain.name));
-      await released;
+      const isAllTold = await (released ?? true);
       // Somebody may have claimed meanwhile, which this node has applied, or owns by a newer claim.
       if (this.#owner !== owner) throw fenced(chain.name);
-      hooks.onDurable?.(chain.name, epoch.number, epoch.bytes);
-      await durable.resigned(epoch);
+      hooks.onDurable?.(chain.name, epoch.number, isAllTold ? epoch.bytes : null);
+      // It owns no more whether its image shows that or not.
+      await durable.resigned(epoch).catch((error) => {
+        const cause = describe(error);
+        log.warn("an own resignation is not in the image yet", { database: chain.name, cause });
+        throw fenced(chain.name);
+      });
       return epoch.number;
     });
   }

@@ -55,13 +55,17 @@ export class LeadWork {
     void catalog.finishDrops();
   }
 
-  /** Everything but `system`, in order, so that the successor finds nothing in flight. */
-  async release(): Promise<void> {
+  /**
+   * Everything but `system`, in order, so that the successor finds nothing in flight; false where
+   * something may be all the same.
+   */
+  async release(): Promise<boolean> {
     const failure = steppingDown();
     const others = this.#options.catalog.replicas().filter(({ name }) => name !== SYSTEM_DATABASE);
     const ended = await Promise.allSettled(others.map((replica) => replica.release(failure)));
     const failed = ended.find((one) => one.status === "rejected");
     if (failed) throw failed.reason;
+    return ended.every((one) => one.status === "fulfilled" && one.value);
   }
 
   /** A leader that nobody has a link to makes way only for somebody who lives. */

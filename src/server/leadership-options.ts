@@ -37,7 +37,7 @@ export interface LeadershipOptions
   /** This node leads no more. */
   onDeposed(): void;
   /** Gives up all chains but `system` in order, so that a successor finds nothing in flight. */
-  release(): Promise<void>;
+  release(): Promise<boolean>;
   /** Another process runs with this node's id: this one must end. */
   onReplaced(failure: Failure): void;
 }

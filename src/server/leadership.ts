@@ -78,9 +78,11 @@ export class Leadership {
     this.#cancelStalls();
     this.#cancelStalls = watchStalls(this.#options.clock, (ms) => this.#stalled(ms));
     // A chain that this process just created is owned from its first epoch on.
-    if (system.state === "owning" || (await wasOwner(system, this.#options))) {
+    const isFounder = system.state === "owning";
+    if (isFounder || (await wasOwner(system, this.#options))) {
       const over = system.ownership?.claim.epoch;
-      if (await this.#take("it led last", over) === "won") return await this.#leading?.begun;
+      const reason = isFounder ? "it began the cluster" : "it led last";
+      if (await this.#take(reason, over) === "won") return await this.#leading?.begun;
     }
     await this.#standBy(system).settled;
   }
@@ -166,10 +168,11 @@ export class Leadership {
     const leading = this.#leading;
     try {
       // Side by side: a request to the store less for those who wait (decision 0017).
-      const ended = release().catch((error) =>
-        log.warn("could not release all databases", { cause: describe(error) })
-      );
-      const released = Promise.race([ended, clock.sleep(RELEASE_WAIT_MS)]);
+      const ended = release().catch((error) => {
+        log.warn("could not release all databases", { cause: describe(error) });
+        return false;
+      });
+      const released = Promise.race([ended, clock.sleep(RELEASE_WAIT_MS).then(() => false)]);
       const failure = new Failure("elsewhere", `${node.id} has stepped down`);
       await system.resign(successor, failure, released);
     } catch (error) {

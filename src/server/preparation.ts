@@ -50,6 +50,8 @@ export class Preparation {
   #wonAtMs = -Infinity;
   #warmAtMs = -Infinity;
   #soonUntilMs = -Infinity;
+  /** Databases that were opened since. */
+  readonly #opened = new Set<string>();
 
   constructor(options: PreparationOptions) {
     this.#options = options;
@@ -87,9 +89,7 @@ export class Preparation {
     const [oldest] = this.#recent;
     if (this.#recent.size > DATABASES_PREPARED_MAX && oldest) this.#recent.delete(oldest);
     const nowMs = this.#options.clock.monotonicMs();
-    if (nowMs < this.#soonUntilMs && database !== SYSTEM_DATABASE) {
-      this.#prepare(database, ({ image, tip }) => image.reached(tip, nowMs + SOON_MS));
-    }
+    if (nowMs < this.#soonUntilMs) this.#openLast(database, nowMs + SOON_MS);
     if (nowMs < this.#warmAtMs) return;
     this.#warmAtMs = nowMs + WARM_EVERY_MS;
     // While there are writes somebody would wait for a process to begin.
@@ -107,6 +107,7 @@ export class Preparation {
   /** The leader is about to resign in favour of this node: no more than one epoch of each is to come. */
   soon(): void {
     this.#soonUntilMs = this.#options.clock.monotonicMs() + SOON_MS;
+    this.#opened.clear();
     this.#warm();
   }
 
@@ -134,6 +135,14 @@ export class Preparation {
 
   won(): void {
     this.#wonAtMs = this.#options.clock.monotonicMs();
+  }
+
+  #openLast(database: string, deadlineMs: number): void {
+    const isMore = this.#opened.size < DATABASES_PREPARED_MAX && !this.#opened.has(database);
+    // The resignation itself is the last of `system`.
+    if (!isMore || database === SYSTEM_DATABASE) return;
+    this.#opened.add(database);
+    this.#prepare(database, ({ image, tip }) => image.reached(tip, deadlineMs));
   }
 
   /** The processes that claims need take their time to begin. */

@@ -205,6 +205,15 @@ describe("cluster broker update", () => {
     expect({ code, lines: err.split("\n").length - 1 }).toEqual({ code: 0, lines: 2 });
   });
 
+  test("to shut down the only node is done when it answers no more", async () => {
+    const only = nodeStatus("node-4f1d", url(0), { state: "shutdown" });
+    say({ nodes: [only] });
+    const running = run(["cluster", "broker", "update", "4f1d", "--state", "shutdown", "--wait"]);
+    while (!nodes[0]!.seen.some(({ call }) => call === "setBroker")) await Bun.sleep(1);
+    await listeners[0]!.stop(0);
+    expect((await running).code).toBe(0);
+  });
+
   test("whose time is over is 4: the order stands", async () => {
     const args = ["cluster", "broker", "update", "9c7", "--state", "draining", "--wait"];
     const { code, err } = await run([...args, "--timeout", "20"]);

@@ -3,9 +3,11 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { Failure } from "../../../src/base/failure.ts";
 import { decodeHeader } from "../../../src/epoch/header.ts";
 import { objectKey } from "../../../src/epoch/key.ts";
+import { pruneBelow } from "../../../src/replica/prune.ts";
 import type { ClaimWish } from "../../../src/replica/claims.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
 import { Bench, type Node } from "./bench.ts";
+import { held } from "./scripted-store.ts";
 
 let bench: Bench;
 let ownerNode: Node;
@@ -96,6 +98,21 @@ describe("a claim of a chain whose owner has resigned, and told all that it had,
     expect(await looks(await fed(), { resigned: LED + 1 })).toEqual([1, true]);
   });
 
+  test("is never a stray one of a node that stood still, its clocks too, while all was pruned", async () => {
+    const replica = await standby();
+    for (let x = 0; x < 4; x++) await bench.execute(owner, "INSERT INTO t VALUES (?)", [x]);
+    const snapshot = await bench.settle(owner.snapshotNow());
+    await bench.settle(pruneBelow(owner.chain, snapshot));
+    expect(await bench.store.memory.head(key(3))).toBeNull();
+    replica.isPushed = true;
+    bench.pass(100);
+    expect(await bench.read(replica, "SELECT x FROM t")).toEqual([0, 1, 2, 3]);
+    // What it has read anew is looked behind once more before it counts.
+    bench.pass(3_000);
+    expect(await looks(replica, { resigned: LED })).toEqual([0, true]);
+    expect(replica.ownership?.claim.epoch).toBe(snapshot + 1);
+  });
+
   test("reads first what it was told of and does not have", async () => {
     const replica = await fed();
     const epoch = await bench.execute(owner, "INSERT INTO t VALUES (1)");
@@ -110,14 +127,14 @@ describe("a claim of a chain whose owner has resigned, and told all that it had,
 
 test("nothing but a claim follows a resignation, whatever the owner was still asked", async () => {
   ownerNode.systemClaim = null;
-  const others = Promise.withResolvers<void>();
+  const others = Promise.withResolvers<boolean>();
   const resigned = owner.resign("n2", stepping, others.promise);
   const during = bench.failure(owner.execute(bench.write("INSERT INTO t VALUES (1)")));
   bench.pass(1_000);
   const after = bench.failure(owner.execute(bench.write("INSERT INTO t VALUES (2)")));
   // Between the end of the resignation and that of the owner.
   const turn = owner.follow();
-  others.resolve();
+  others.resolve(true);
   const between = bench.failure(owner.execute(bench.write("INSERT INTO t VALUES (3)")));
   await bench.settle(Promise.all([resigned, turn]));
   const kinds = [await during, await after, await between].map(({ kind }) => kind);
@@ -126,4 +143,52 @@ test("nothing but a claim follows a resignation, whatever the owner was still as
   const last = await bench.store.memory.get(key(3));
   expect(decodeHeader(last!.bytes, key(3)).kind).toBe("resignation");
   expect(await bench.store.memory.head(key(4))).toBeNull();
+});
+
+describe("a resignation", () => {
+  const told3 = () => told.get(3);
+
+  test("is told with its bytes where all other chains have told what they had", async () => {
+    ownerNode.systemClaim = null;
+    await bench.settle(owner.resign("n2", stepping, Promise.resolve(true)));
+    expect(told3()).toBeInstanceOf(Uint8Array);
+  });
+
+  test("is left to be read from the store where one of them may have more", async () => {
+    ownerNode.systemClaim = null;
+    await bench.settle(owner.resign("n2", stepping, Promise.resolve(false)));
+    expect(told3()).toBeNull();
+  });
+
+  test("finds an owner unresolved whose last append had no outcome", async () => {
+    const put = held();
+    bench.store.next("create", put.fate, { key: key(3) });
+    const write = bench.failure(owner.execute(bench.write("INSERT INTO t VALUES (1)")));
+    await bench.settle(put.arrived);
+    const released = owner.release(stepping);
+    bench.pass(11_000);
+    expect(await bench.settle(released)).toBe(false);
+    expect((await write).kind).toBe("uncertain");
+    put.release();
+  });
+
+  test("finds one resolved that has ended in order, or never was", async () => {
+    await bench.execute(owner, "INSERT INTO t VALUES (1)");
+    expect(await bench.settle(owner.release(stepping))).toBe(true);
+    expect(await bench.settle((await standby()).release(stepping))).toBe(true);
+  });
+
+  test("is the last that its owner does, also alone", async () => {
+    ownerNode.systemClaim = null;
+    const others = Promise.withResolvers<boolean>();
+    const resigned = owner.resign("n2", stepping, others.promise);
+    const job = { source: "empty", keepRequests: true, kind: "data" } as const;
+    const rewritten = bench.failure(owner.rewrite(job));
+    bench.pass(1_000);
+    others.resolve(true);
+    await bench.settle(resigned);
+    expect((await rewritten).kind).toBe("elsewhere");
+    bench.pass(12_000);
+    expect(await bench.store.memory.head(key(4))).toBeNull();
+  });
 });

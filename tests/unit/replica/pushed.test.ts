@@ -188,19 +188,19 @@ describe("an owner that hands over", () => {
 
   test("tells nobody before all other chains have told what they had", async () => {
     ownerNode.systemClaim = null;
-    const others = Promise.withResolvers<void>();
+    const others = Promise.withResolvers<boolean>();
     const resigned = owner.resign("n2", stepping, others.promise);
     bench.pass(1_000);
     const durable = await bench.store.memory.head(key(3));
     expect([durable !== null, told.map(({ epoch }) => epoch)]).toEqual([true, [1, 2]]);
-    others.resolve();
+    others.resolve(true);
     await bench.settle(resigned);
     expect(told.map(({ epoch }) => epoch)).toEqual([1, 2, 3]);
   });
 
   test("tells nothing of it to a chain that another node has taken meanwhile [I6]", async () => {
     ownerNode.systemClaim = null;
-    const others = Promise.withResolvers<void>();
+    const others = Promise.withResolvers<boolean>();
     const resigned = bench.failure(owner.resign("n2", stepping, others.promise));
     bench.pass(1_000);
     const next = bench.node("n2");
@@ -210,7 +210,7 @@ describe("an owner that hands over", () => {
     await bench.failure(bench.settle(owner.prove()));
     bench.pass(12_000);
     expect([owner.state, owner.tip]).toEqual(["following", 4]);
-    others.resolve();
+    others.resolve(true);
     expect((await bench.settle(resigned)).kind).toBe("elsewhere");
     bench.pass(12_000);
     expect([owner.state, owner.tip, await shown(owner)]).toEqual(["following", 4, []]);

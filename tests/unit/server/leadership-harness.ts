@@ -121,7 +121,7 @@ export class LeadershipBench extends Bench {
       },
       onDeposed: () => void told.push("deposed"),
       onHeard: (isHeard) => void told.push(isHeard ? "heard" : "not heard"),
-      release: () => options.release?.() ?? Promise.resolve(),
+      release: () => options.release?.().then(() => true) ?? Promise.resolve(true),
       resignIfOthers: () => options.resignIfOthers?.(leadership) ?? Promise.resolve(),
       onReplaced: (failure) => void replaced.push(failure),
     });

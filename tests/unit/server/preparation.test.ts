@@ -102,6 +102,7 @@ describe("a standby", () => {
     preparation.soon();
     preparation.heard("a");
     preparation.heard("system");
+    preparation.heard("a");
     drainMicrotasks();
     expect(done).toEqual(["read a to 7", "prepare a"]);
     pass(1_001);
