@@ -16,20 +16,32 @@ export async function foundCluster(
   if (!eligible) {
     throw new Failure("unavailable", "There is no cluster yet, and this node may not make one");
   }
-  await refuseLostSystem(parts);
+  const other = await otherDatabase(parts);
+  if (other !== undefined) return await openMadeMeanwhile(parts, hooks, other);
   const made = await Replica.create(parts, SYSTEM_DATABASE, DEFAULT_PAGE_SIZE, hooks) ??
     await Replica.open(parts, SYSTEM_DATABASE, hooks);
   if (made) return made;
   throw new Failure("unavailable", "The chain of system vanished while it was read");
 }
 
-/** A store with databases but without `system` is not empty: it lost something. */
-async function refuseLostSystem({ store }: Parts): Promise<void> {
+async function otherDatabase({ store }: Parts): Promise<string | undefined> {
   const { objects } = await store.list(DATABASES_PREFIX, { limit: 1 });
-  const other = objects.find(({ key }) => !key.startsWith(databasePrefix(SYSTEM_DATABASE)));
-  if (!other) return;
+  return objects.find(({ key }) => !key.startsWith(databasePrefix(SYSTEM_DATABASE)))?.key;
+}
+
+/**
+ * `system` comes before all others: where one is there, another node has made the cluster since this
+ * one looked. A store with databases but without `system` is not empty: it lost something.
+ */
+async function openMadeMeanwhile(
+  parts: Parts,
+  hooks: ReplicaHooks,
+  other: string,
+): Promise<Replica> {
+  const made = await Replica.open(parts, SYSTEM_DATABASE, hooks);
+  if (made) return made;
   throw new Failure(
     "corrupt",
-    `Cannot start on ${store.name}: it holds ${other.key} but no chain of the database system`,
+    `Cannot start on ${parts.store.name}: it holds ${other} but no chain of the database system`,
   );
 }

@@ -43,7 +43,7 @@ export const CLUSTER_CHANGES: readonly ClusterVariant[] = [
   {
     name: "a standby that is refused asks nobody, and no node waits between claims",
     breaks: "section 8",
-    seedsMax: 40,
+    seedsMax: 80,
     changes: [{
       file: "src/server/standing-by.ts",
       find: `isSeen: claim !== undefined && await this.#options.links.ask(claim) }`,

@@ -83,7 +83,7 @@ const SKIP: Change = {
 /** Nobody looks for what was pruned while it slept: that alone would keep most sleepers out. */
 const UNAWARE: Change = {
   file: "src/replica/durable.ts",
-  find: "if (wasAway) await",
+  find: "if (wasAway || isNewFeed) await",
   put: "if (Math.PI === 3) await",
 };
 
