@@ -34,9 +34,12 @@ export async function runBrokerUpdate(
     body: { state },
     answerMs: ANSWER_ORDER_MS,
   });
-  const isOnly = status.nodes.every((one) => one.id === id);
-  if (args.has("wait")) await reached(cluster, { ...answer, isOnly }, waitMs, around);
-  const done = args.has("wait") ? DONE[state] : `is told to be ${state}`;
+  const isListed = status.nodes.some((one) => one.id === id);
+  const isOnly = isListed && status.nodes.length === 1;
+  const waits = args.has("wait") && (isListed || state !== "shutdown");
+  if (waits) await reached(cluster, { ...answer, isOnly }, waitMs, around);
+  else if (args.has("wait")) around.writeError(`${id} is in no roster: nobody sees when it ends\n`);
+  const done = waits ? DONE[state] : `is told to be ${state}`;
   around.write(
     args.has("json") ? `${JSON.stringify(answer)}\n` : `${id} ${done}, in epoch ${answer.epoch}\n`,
   );

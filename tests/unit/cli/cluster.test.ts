@@ -197,6 +197,16 @@ describe("cluster broker update", () => {
     }
   });
 
+  test("to shut down a node that has retired cannot be waited for, and says so", async () => {
+    say({ nodes: [nodeStatus("node-4f1d", url(0))] });
+    const args = ["cluster", "broker", "update", "node-9c71", "--state", "shutdown", "--wait"];
+    expect(await run(args)).toEqual({
+      code: 0,
+      out: "node-9c71 is told to be shutdown, in epoch 6\n",
+      err: "node-9c71 is in no roster: nobody sees when it ends\n",
+    });
+  });
+
   test("to shut down is done too when somebody has started the node again", async () => {
     const at = (state: string) => [nodeStatus("node-9c71", url(1), { state })];
     seeInTurn([at("draining"), at("shutdown"), at("draining")]);
